@@ -1,0 +1,83 @@
+/* reel: the public interface of libreel.
+ *
+ * The only header that is installed. Handles are opaque, requests are structs with a _default()
+ * initialiser, every fallible call returns a reel_status and leaves a message in the environment.
+ * One environment and what hangs off it are used by one thread at a time.
+ */
+#ifndef REEL_REEL_H
+#define REEL_REEL_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define REEL_API __attribute__((visibility("default")))
+#define REEL_MUST_USE __attribute__((warn_unused_result))
+#else
+#define REEL_API
+#define REEL_MUST_USE
+#endif
+
+/* What became of a call. The message (reel_env_message) says what, where, got and wanted. */
+typedef enum reel_status {
+    REEL_OK = 0,
+    REEL_E_ARG,         /* an argument is outside its range */
+    REEL_E_SHAPE,       /* shapes or dtypes do not fit together */
+    REEL_E_NOMEM,       /* an allocation failed */
+    REEL_E_IO,          /* the operating system refused to read or write */
+    REEL_E_FORMAT,      /* a file is not what it says it is */
+    REEL_E_UNSUPPORTED, /* valid, but not something this build or machine does */
+    REEL_E_CANCELLED,   /* the caller asked to stop */
+} reel_status;
+
+typedef enum reel_log_level {
+    REEL_LOG_ERROR,
+    REEL_LOG_WARN,
+    REEL_LOG_INFO,
+    REEL_LOG_DEBUG,
+} reel_log_level;
+
+/* Receives one line without a newline. text is borrowed for the call. May come from any thread. */
+typedef void reel_log_fn(void *context, reel_log_level level, const char *text);
+
+typedef struct reel_env reel_env;
+
+/* How an environment is made. */
+typedef struct reel_env_options {
+    int n_threads;          /* 1..256; 0: one per usable core */
+    reel_log_fn *log;       /* NULL: silent */
+    void *log_context;      /* handed to log */
+    reel_log_level log_max; /* lines above this level are dropped */
+} reel_env_options;
+
+/* Options with every field at its default. */
+REEL_API reel_env_options reel_env_options_default(void);
+
+/* Makes an environment: allocator, log, threads and the message of the first failure.
+ * options may be NULL. The caller owns *env and frees it with reel_env_free. */
+REEL_MUST_USE REEL_API reel_status reel_env_new(const reel_env_options *options, reel_env **env);
+
+/* Frees *env and nulls it; NULL-safe. Everything made from it must be gone before. */
+REEL_API void reel_env_free(reel_env **env);
+
+/* The message of the first failure since the last reel_env_clear; "" when there is none.
+ * Borrowed, valid until the next call that fails or clears. */
+REEL_API const char *reel_env_message(const reel_env *env);
+
+/* Forgets the message, so that the next failure is the first one. */
+REEL_API void reel_env_clear(reel_env *env);
+
+/* A status as a word: "ok", "argument", "shape", "memory", "io", "format", "unsupported",
+ * "cancelled". Static storage. */
+REEL_API const char *reel_status_name(reel_status status);
+
+/* The library's version, "MAJOR.MINOR.PATCH". Static storage. */
+REEL_API const char *reel_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
