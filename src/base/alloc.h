@@ -7,8 +7,11 @@
 #ifndef REEL_BASE_ALLOC_H
 #define REEL_BASE_ALLOC_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "reel/reel.h"
 
 enum { REEL_ALIGN = 64, REEL_MAX_TAGS = 64 };
 
@@ -21,7 +24,7 @@ typedef struct reel_tag_usage {
 
 /* Plain data so that reel_env can hold it by value; fields are touched only by alloc.c. */
 typedef struct reel_allocator {
-    void *lock; /* opaque: a mutex, made by init */
+    pthread_mutex_t lock;
     int64_t bytes;
     int64_t peak_bytes;
     int64_t n_calls;
@@ -30,7 +33,13 @@ typedef struct reel_allocator {
     reel_tag_usage tag[REEL_MAX_TAGS]; /* the last one collects what does not fit, as "other" */
 } reel_allocator;
 
-typedef struct reel_env reel_env;
+/* Makes an empty allocator that never fails on purpose. REEL_E_NOMEM when no lock can be had. */
+REEL_MUST_USE reel_status reel_allocator_init(reel_allocator *allocator);
+/* Gives the lock back. Blocks still live are the caller's leak; bytes says how much. */
+void reel_allocator_deinit(reel_allocator *allocator);
+
+/* From now on the k-th call and every one after it fails; 0: none does. Any thread. */
+void reel_alloc_fail_at(reel_env *env, int64_t k);
 
 /* bytes of memory, contents undefined; NULL with a message in env when there is none. bytes >= 0;
  * 0 gives a valid pointer. tag: static storage, names who holds it ("tape", "safetensors"). */

@@ -7,6 +7,7 @@
 #ifndef REEL_BASE_ENV_H
 #define REEL_BASE_ENV_H
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,15 +19,27 @@
 
 enum { REEL_MESSAGE_BYTES = 2048 };
 
+/* What the fault tests make fail besides allocations. Each counts down: k > 0 means that the k-th
+ * such call from now on and every one after it fails; 0 means that none does. */
+typedef struct reel_faults {
+    int64_t thread_at; /* starting a thread */
+    int64_t io_at;     /* a system call of base/file: open, map, write, sync, rename */
+} reel_faults;
+
 struct reel_env {
     reel_allocator allocator;
     reel_threads *threads; /* never NULL in a live environment */
+    reel_faults faults;
     reel_log_fn *log;
     void *log_context;
     reel_log_level log_max;
-    reel_status status; /* of the first failure; REEL_OK when there is none */
+    pthread_mutex_t message_lock; /* a task on any lane may fail */
+    reel_status status;           /* of the first failure; REEL_OK when there is none */
     char message[REEL_MESSAGE_BYTES];
 };
+
+/* True when this call is to fail: steps one of the counters of env->faults. Owner's thread. */
+bool reel_fault_due(int64_t *countdown);
 
 /* Sets the message if this is the first failure since the last clear, and returns status, so that
  * a caller writes `return reel_fail(env, REEL_E_SHAPE, "x %s needs ...", ...)`.
@@ -35,8 +48,7 @@ reel_status reel_fail(reel_env *env, reel_status status, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " in front of the message of the current failure: each layer says where it was. */
-void reel_fail_within(reel_env *env, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void reel_fail_within(reel_env *env, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Logs one line at a level; does nothing when nobody listens. Any thread. */
 void reel_log(const reel_env *env, reel_log_level level, const char *format, ...)

@@ -17,7 +17,8 @@ typedef struct reel_threads reel_threads;
 typedef void reel_task(void *context, int64_t index, int lane);
 
 /* n_threads lanes, the calling thread being lane 0; 0: one per usable core. Heap; freed below.
- * n_threads in [0,256]. Fails with REEL_E_ARG or REEL_E_NOMEM and no message (env is being made). */
+ * n_threads in [0,256]. Fails with REEL_E_ARG or REEL_E_NOMEM and no message (env is being made).
+ */
 REEL_MUST_USE reel_status reel_threads_new(reel_env *env, int n_threads, reel_threads **threads);
 void reel_threads_free(reel_threads **threads);
 

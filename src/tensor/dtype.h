@@ -33,7 +33,9 @@ static inline int64_t reel_dtype_bytes(reel_dtype dtype) {
 const char *reel_dtype_name(reel_dtype dtype);
 
 /* f32, bf16 or f16. */
-static inline bool reel_dtype_is_float(reel_dtype dtype) { return dtype <= REEL_F16; }
+static inline bool reel_dtype_is_float(reel_dtype dtype) {
+    return dtype <= REEL_F16;
+}
 
 static inline float reel_bf16_to_f32(reel_bf16 x) {
     const uint32_t bits = (uint32_t)x << 16;

@@ -48,7 +48,9 @@ const char *reel_shape_text(const reel_shape *shape, char text[REEL_SHAPE_TEXT])
 /* The same in memory that lives to the end of the full expression: for messages. */
 #define REEL_SHAPE_STR(shape) reel_shape_text((shape), (char[REEL_SHAPE_TEXT]){0})
 
-static inline int64_t reel_tensor_count(const reel_tensor *t) { return reel_shape_count(&t->shape); }
+static inline int64_t reel_tensor_count(const reel_tensor *t) {
+    return reel_shape_count(&t->shape);
+}
 static inline int64_t reel_tensor_bytes(const reel_tensor *t) {
     return reel_shape_count(&t->shape) * reel_dtype_bytes(t->dtype);
 }
