@@ -1,0 +1,19 @@
+# What `cmake --install` puts where: the program, both libraries, the one public header, pkg-config.
+if(TARGET reel)
+  install(TARGETS reel RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(TARGETS reel_shared reel_static
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES include/reel/reel.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/reel)
+
+# The prefix in reel.pc is relative to the file, so that an installed copy can be moved, and so that
+# `cmake --install build --prefix X` is right whatever prefix the build was configured with.
+file(RELATIVE_PATH REEL_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" REEL_PC_PREFIX "${REEL_PC_PREFIX}")
+set(REEL_PC_PRIVATE "-lm -lpthread")
+if(REEL_DNNL)
+  set(REEL_PC_PRIVATE "-ldnnl ${REEL_PC_PRIVATE}")
+endif()
+configure_file(cmake/reel.pc.in reel.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/reel.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

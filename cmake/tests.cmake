@@ -1,0 +1,93 @@
+# Every test the project has, found by name:
+#
+#   src/<folder>/<x>_test.c, tests/<folder>/<x>_test.c   program build/tests/<folder>_<x>_test (cmocka);
+#                          a tests/<folder>/<x>.c beside it is compiled in
+#   tests/e2e/<x>.sh       e2e_<x>: a script that drives the built program
+#   tests/fuzz/<x>_fuzz.c  fuzz_<x>_replay: the target over its corpus; a libFuzzer program with REEL_FUZZ
+#   tests/bench/*.c        one program, build/tests/reel_bench
+#
+# scripts/run-test turns a skipped case into exit 77, so that ctest counts it and never calls it a pass.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+file(GLOB REEL_SUPPORT CONFIGURE_DEPENDS tests/support/*.c)
+add_library(reel_test_support STATIC ${REEL_SUPPORT})
+target_include_directories(reel_test_support PUBLIC tests)
+target_link_libraries(reel_test_support PUBLIC reel_static PkgConfig::CMOCKA)
+
+set(REEL_RUN_TEST ${CMAKE_SOURCE_DIR}/scripts/run-test)
+set(REEL_TEST_TIMEOUT 120)
+if(REEL_SANITIZE OR CMAKE_CROSSCOMPILING OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(REEL_TEST_TIMEOUT 600)
+endif()
+
+# reel_test(name command...): registers one test, run from the root of the source.
+function(reel_test name)
+  add_test(NAME ${name} COMMAND ${REEL_RUN_TEST} ${ARGN} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${REEL_TEST_TIMEOUT})
+endfunction()
+
+function(reel_test_program target)
+  add_executable(${target} ${ARGN})
+  target_link_libraries(${target} PRIVATE reel_test_support)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+endfunction()
+
+file(GLOB_RECURSE REEL_TEST_SOURCES CONFIGURE_DEPENDS src/*_test.c tests/*_test.c)
+if(REEL_FUZZ)
+  set(REEL_TEST_SOURCES)
+endif()
+foreach(source ${REEL_TEST_SOURCES})
+  get_filename_component(directory ${source} DIRECTORY)
+  get_filename_component(folder ${directory} NAME)
+  get_filename_component(name ${source} NAME_WE)
+  set(sources ${source})
+  string(REGEX REPLACE "_test$" ".c" sibling ${name})
+  if(directory MATCHES "^${CMAKE_SOURCE_DIR}/tests/" AND EXISTS ${directory}/${sibling})
+    list(APPEND sources ${directory}/${sibling})
+  elseif(directory MATCHES "^${CMAKE_SOURCE_DIR}/src/app/cli" AND EXISTS ${directory}/${sibling})
+    list(APPEND sources ${directory}/${sibling}) # the program's files are in no library
+  endif()
+  set(target ${folder}_${name})
+  reel_test_program(${target} ${sources})
+  reel_test(${target} $<TARGET_FILE:${target}>)
+endforeach()
+
+# ---- end to end --------------------------------------------------------------------------------
+# They run the built program and library; under a sanitizer or an emulator those need more than a
+# shell script gives them, so only a plain native build registers them.
+file(GLOB REEL_E2E CONFIGURE_DEPENDS tests/e2e/*.sh)
+if(TARGET reel AND NOT CMAKE_CROSSCOMPILING)
+  foreach(source ${REEL_E2E})
+    get_filename_component(name ${source} NAME_WE)
+    if(name STREQUAL "lib" OR (REEL_SANITIZE AND NOT name MATCHES "^cli"))
+      continue()
+    endif()
+    reel_test(e2e_${name} sh ${source})
+    set_tests_properties(e2e_${name} PROPERTIES ENVIRONMENT
+      "REEL=$<TARGET_FILE:reel>;BUILD=${CMAKE_BINARY_DIR};SOURCE=${CMAKE_SOURCE_DIR};CC=${CMAKE_C_COMPILER};VERSION=${PROJECT_VERSION}")
+  endforeach()
+endif()
+
+# ---- fuzz targets --------------------------------------------------------------------------------
+file(GLOB REEL_FUZZ_SOURCES CONFIGURE_DEPENDS tests/fuzz/*_fuzz.c)
+foreach(source ${REEL_FUZZ_SOURCES})
+  get_filename_component(name ${source} NAME_WE)
+  string(REGEX REPLACE "_fuzz$" "" stem ${name})
+  if(REEL_FUZZ)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE reel_static)
+    target_include_directories(${name} PRIVATE tests)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  else()
+    reel_test_program(fuzz_${stem}_replay ${source} tests/fuzz/replay.c)
+    reel_test(fuzz_${stem}_replay $<TARGET_FILE:fuzz_${stem}_replay>
+              ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${stem})
+  endif()
+endforeach()
+
+# ---- benches -----------------------------------------------------------------------------------
+file(GLOB REEL_BENCH_SOURCES CONFIGURE_DEPENDS tests/bench/*.c)
+list(FILTER REEL_BENCH_SOURCES EXCLUDE REGEX "_test\\.c$")
+if(REEL_BENCH_SOURCES AND NOT REEL_FUZZ AND NOT REEL_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+  reel_test_program(reel_bench ${REEL_BENCH_SOURCES})
+endif()
