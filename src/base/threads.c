@@ -17,9 +17,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/env.h"
 
 enum { MAX_LANES = 256, LINE = 64, PAUSES_PER_LOOK = 32 };
@@ -66,12 +66,6 @@ static inline void pause_briefly(void) {
 #elif defined(__aarch64__)
     __asm__ __volatile__("yield");
 #endif
-}
-
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static int usable_cores(void) {
@@ -121,7 +115,7 @@ static uint32_t take_pieces(reel_threads *p, int lane) {
 
 /* Watches the ticket for a while. True when a dispatch other than `seen` is there. */
 static bool watch(reel_threads *p, uint32_t seen) {
-    const int64_t end = now_ns() + spin_ns;
+    const int64_t end = reel_clock_ns() + spin_ns;
     do {
         for (int i = 0; i < PAUSES_PER_LOOK; i++) {
             const uint64_t ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
@@ -129,7 +123,7 @@ static bool watch(reel_threads *p, uint32_t seen) {
             pause_briefly();
         }
         if (p->crowded) sched_yield();
-    } while (now_ns() < end);
+    } while (reel_clock_ns() < end);
     return false;
 }
 
@@ -154,14 +148,14 @@ static void *work(void *argument) {
 }
 
 static void wait_until_done(reel_threads *p, int64_t n) {
-    const int64_t end = now_ns() + spin_ns;
+    const int64_t end = reel_clock_ns() + spin_ns;
     do {
         for (int i = 0; i < PAUSES_PER_LOOK; i++) {
             if (atomic_load_explicit(&p->n_done, memory_order_acquire) == n) return;
             pause_briefly();
         }
         if (p->crowded) sched_yield();
-    } while (now_ns() < end);
+    } while (reel_clock_ns() < end);
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->caller_asleep, true);
     while (atomic_load(&p->n_done) != n)

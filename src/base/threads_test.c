@@ -7,7 +7,9 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/env.h"
 
 static reel_env *env_with(int n_threads) {
@@ -75,6 +77,36 @@ static void test_parallel_for_survives_many_dispatches(void **state) {
         assert_memory_equal(t.hits, expected, sizeof expected);
         reel_env_free(&env);
     }
+}
+
+typedef struct meeting {
+    _Atomic int n_started;
+    _Atomic int n_met;
+} meeting;
+
+/* Waits until the other piece has started too: only possible when two lanes work at once. */
+static void meet(void *context, int64_t i, int lane) {
+    (void)i;
+    (void)lane;
+    meeting *m = context;
+    m->n_started++;
+    const int64_t end = reel_clock_ns() + (int64_t)5e9;
+    while (m->n_started < 2 && reel_clock_ns() < end) {
+    }
+    if (m->n_started == 2) m->n_met++;
+}
+
+/* Hot, and after the workers have gone to sleep. */
+static void test_parallel_for_runs_pieces_at_once(void **state) {
+    (void)state;
+    reel_env *env = env_with(2);
+    for (int round = 0; round < 20; round++) {
+        if (round % 4 == 0) nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        meeting m = {0};
+        reel_parallel_for(env->threads, 2, meet, &m);
+        assert_int_equal(m.n_met, 2);
+    }
+    reel_env_free(&env);
 }
 
 typedef struct nest {
@@ -145,6 +177,7 @@ int main(void) {
         cmocka_unit_test(test_parallel_for_runs_every_piece_once),
         cmocka_unit_test(test_parallel_for_without_pool_is_a_loop),
         cmocka_unit_test(test_parallel_for_survives_many_dispatches),
+        cmocka_unit_test(test_parallel_for_runs_pieces_at_once),
         cmocka_unit_test(test_parallel_for_nested_stays_on_its_lane),
         cmocka_unit_test(test_threads_refuse_a_count_out_of_range),
         cmocka_unit_test(test_threads_failing_to_start_leave_nothing),
