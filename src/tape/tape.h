@@ -107,6 +107,8 @@ reel_var reel_tape_grad(const reel_tape *tape, reel_var var);
 /* For gradient rules: does anybody need var's gradient; here is a part of it (parts are added). */
 bool reel_tape_wants_grad(const reel_tape *tape, reel_var var);
 void reel_tape_add_grad(reel_tape *tape, reel_var var, reel_var gradient);
+/* The dtype a gradient of var must have: f32 for inputs and parameters, else var's own. */
+reel_dtype reel_tape_grad_dtype(const reel_tape *tape, reel_var var);
 
 /* ---- looking at it ---- */
 

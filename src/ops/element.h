@@ -1,0 +1,35 @@
+/* Reading and writing single elements of any float type: what reference kernels are made of.
+ *
+ * Reference kernels are the definition, not the product: they compute in double, element by
+ * element, in the order of the formula, so that fast kernels have something to be wrong against.
+ */
+#ifndef REEL_OPS_ELEMENT_H
+#define REEL_OPS_ELEMENT_H
+
+#include "tape/op.h"
+
+static inline double reel_get(const reel_tensor *t, int64_t i) {
+    switch (t->dtype) {
+    case REEL_F32:
+        return (double)((const float *)t->data)[i];
+    case REEL_BF16:
+        return (double)reel_bf16_to_f32(((const reel_bf16 *)t->data)[i]);
+    default:
+        return (double)reel_dtype_load(t->dtype, t->data, i);
+    }
+}
+
+static inline void reel_put(const reel_tensor *t, int64_t i, double x) {
+    switch (t->dtype) {
+    case REEL_F32:
+        ((float *)t->data)[i] = (float)x;
+        return;
+    case REEL_BF16:
+        ((reel_bf16 *)t->data)[i] = reel_f32_to_bf16((float)x);
+        return;
+    default:
+        reel_dtype_store(t->dtype, t->data, i, (float)x);
+    }
+}
+
+#endif
