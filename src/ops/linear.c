@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include "ops/element.h"
+#include "ops/elementwise.h"
 
 /* ---- contract ---- */
 
@@ -25,8 +26,8 @@ static reel_status linear_shape(reel_env *env, reel_call *c) {
     const reel_linear_attr *attr = c->attr;
     const reel_shape *x = &c->in[0].shape, *w = &c->in[1].shape, *b = &c->in[2].shape;
     const bool batched = w->rank == 3;
-    if ((w->rank != 2 && !batched) || x->rank < 1 + batched || reel_shape_last(x) != reel_shape_last(w) ||
-        (batched && x->dim[0] != w->dim[0]))
+    if ((w->rank != 2 && !batched) || x->rank < 1 + batched ||
+        reel_shape_last(x) != reel_shape_last(w) || (batched && x->dim[0] != w->dim[0]))
         return reel_fail(env, REEL_E_SHAPE, "x %s needs w [O,%lld] or [B,O,%lld], got %s",
                          REEL_SHAPE_STR(x), (long long)reel_shape_last(x),
                          (long long)reel_shape_last(x), REEL_SHAPE_STR(w));
@@ -62,7 +63,8 @@ static void linear_ref(const reel_call *c) {
             for (int64_t o = 0; o < n.O; o++) {
                 double sum = c->present[2] ? reel_get(b, g * n.O + o) : 0;
                 for (int64_t i = 0; i < n.I; i++)
-                    sum += reel_get(x, (g * n.R + r) * n.I + i) * reel_get(w, (g * n.O + o) * n.I + i);
+                    sum +=
+                        reel_get(x, (g * n.R + r) * n.I + i) * reel_get(w, (g * n.O + o) * n.I + i);
                 const int64_t at = (g * n.R + r) * n.O + o;
                 if (attr->save && c->out[1].data) reel_put(&c->out[1], at, sum);
                 reel_put(&c->out[0], at, reel_activation_value((reel_activation)attr->act, sum));
@@ -70,7 +72,8 @@ static void linear_ref(const reel_call *c) {
 }
 const reel_kernel reel_ref_linear = {.name = "linear.ref", .run = linear_ref};
 
-/* ---- gradient: h = x w^T + b, dh = act'(h) dy; dx = dh w, dw = dh^T x, db = sum of rows of dh ---- */
+/* ---- gradient: h = x w^T + b, dh = act'(h) dy; dx = dh w, dw = dh^T x, db = sum of rows of dh
+ * ---- */
 
 static reel_status linear_dx_shape(reel_env *env, reel_call *c) {
     const reel_linear_grad_attr *attr = c->attr;
@@ -92,7 +95,8 @@ static void linear_dx_ref(const reel_call *c) {
             for (int64_t i = 0; i < n.I; i++) {
                 double sum = 0;
                 for (int64_t o = 0; o < n.O; o++)
-                    sum += reel_get(dy, (g * n.R + r) * n.O + o) * reel_get(w, (g * n.O + o) * n.I + i);
+                    sum += reel_get(dy, (g * n.R + r) * n.O + o) *
+                           reel_get(w, (g * n.O + o) * n.I + i);
                 reel_put(dx, (g * n.R + r) * n.I + i, sum);
             }
 }
@@ -119,12 +123,14 @@ static void linear_dw_ref(const reel_call *c) {
     for (int64_t g = 0; g < n.n_batches; g++)
         for (int64_t o = 0; o < n.O; o++) {
             double total = 0;
-            for (int64_t r = 0; r < n.R; r++) total += reel_get(dy, (g * n.R + r) * n.O + o);
+            for (int64_t r = 0; r < n.R; r++)
+                total += reel_get(dy, (g * n.R + r) * n.O + o);
             if (bias) reel_put(db, g * n.O + o, total);
             for (int64_t i = 0; dw->data && i < n.I; i++) {
                 double sum = 0;
                 for (int64_t r = 0; r < n.R; r++)
-                    sum += reel_get(dy, (g * n.R + r) * n.O + o) * reel_get(x, (g * n.R + r) * n.I + i);
+                    sum += reel_get(dy, (g * n.R + r) * n.O + o) *
+                           reel_get(x, (g * n.R + r) * n.I + i);
                 reel_put(dw, (g * n.O + o) * n.I + i, sum);
             }
         }
@@ -136,7 +142,7 @@ static void linear_grad(reel_tape *t, const reel_record *r, const reel_var *dout
     const reel_var x = r->in[0], w = r->in[1], b = r->in[2];
     reel_var dh = dout[0];
     if (attr->act != REEL_ACT_NONE)
-        dh = reel_activation_backward(t, (reel_activation)attr->act, r->out + 1, dout[0]);
+        dh = reel_activate_backward(t, (reel_activation)attr->act, r->out + 1, dout[0]);
     const bool wants_w = reel_tape_wants_grad(t, w), wants_b = reel_tape_wants_grad(t, b);
     if (reel_tape_wants_grad(t, x)) {
         const reel_linear_grad_attr a = {.out_dtype = reel_tape_grad_dtype(t, x)};
@@ -145,8 +151,9 @@ static void linear_grad(reel_tape *t, const reel_record *r, const reel_var *dout
     if (wants_w || wants_b) {
         const reel_linear_grad_attr a = {.out_dtype = REEL_F32, .bias = wants_b};
         const reel_var dw = REEL_RECORD(t, &reel_op_linear_dw, &a, sizeof a, dh, x, w);
-        if (dw && wants_w) reel_tape_add_grad(t, w, dw);
-        if (dw && wants_b) reel_tape_add_grad(t, b, dw + 1);
+        if (dw && wants_w) reel_tape_add_grad(t, w, reel_cast(t, dw, reel_tape_grad_dtype(t, w)));
+        if (dw && wants_b)
+            reel_tape_add_grad(t, b, reel_cast(t, dw + 1, reel_tape_grad_dtype(t, b)));
     }
 }
 

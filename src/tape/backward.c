@@ -17,7 +17,9 @@ bool reel_tape_wants_grad(const reel_tape *t, reel_var var) {
     return var && t->value[origin_of(t, var)].wants_grad;
 }
 
-reel_var reel_tape_grad(const reel_tape *t, reel_var var) { return reel_tape_value(t, var)->grad; }
+reel_var reel_tape_grad(const reel_tape *t, reel_var var) {
+    return reel_tape_value(t, var)->grad;
+}
 
 /* f32 for parameters, so that sums over steps keep their bits; else the value's own type. */
 reel_dtype reel_tape_grad_dtype(const reel_tape *t, reel_var var) {
@@ -31,8 +33,8 @@ void reel_tape_add_grad(reel_tape *t, reel_var var, reel_var gradient) {
     const reel_value *v = &t->value[target], *g = reel_tape_value(t, gradient);
     const reel_dtype dtype = reel_tape_grad_dtype(t, target);
     if (g->dtype != dtype || !reel_shape_equal(&g->shape, &v->shape)) {
-        reel_tape_fail(t, REEL_E_SHAPE, "gradient of value %d must be %s %s, got %s %s", (int)target,
-                       reel_dtype_name(dtype), REEL_SHAPE_STR(&v->shape),
+        reel_tape_fail(t, REEL_E_SHAPE, "gradient of value %d must be %s %s, got %s %s",
+                       (int)target, reel_dtype_name(dtype), REEL_SHAPE_STR(&v->shape),
                        reel_dtype_name(g->dtype), REEL_SHAPE_STR(&g->shape));
         return;
     }
@@ -64,7 +66,8 @@ static void record_again(reel_tape *t, int first, int last, int32_t *copy) {
         }
         copy[k - first] = t->n_records;
         const reel_var out = reel_tape_record(t, r.op, r.attr, REEL_ATTR_BYTES, in, r.n_in);
-        for (int i = 0; out && i < r.n_out; i++) t->value[out + i].origin = r.out + i;
+        for (int i = 0; out && i < r.n_out; i++)
+            t->value[out + i].origin = r.out + i;
     }
 }
 

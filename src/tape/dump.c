@@ -9,7 +9,8 @@
 /* FNV-1a, 64 bits (Fowler, Noll, Vo): short inputs, no adversary. */
 static uint64_t mix(uint64_t hash, const void *data, size_t bytes) {
     const unsigned char *p = data;
-    for (size_t i = 0; i < bytes; i++) hash = (hash ^ p[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ p[i]) * 0x100000001b3u;
     return hash;
 }
 
@@ -70,7 +71,8 @@ void reel_tape_dump(const reel_tape *t, void (*write)(void *context, const char 
                 REEL_SHAPE_STR(&v->shape));
         }
         put(&l, " = %s", r->op->name);
-        for (int i = 0; i < r->n_in; i++) put_operand(&l, t, r->in[i]);
+        for (int i = 0; i < r->n_in; i++)
+            put_operand(&l, t, r->in[i]);
         char path[256];
         reel_tape_scope_path(t, r->scope, path, sizeof path);
         if (path[0]) put(&l, "  @ %s", path);
@@ -98,7 +100,8 @@ void reel_profile_write(const reel_profile_row *rows, int n_rows,
     double total = 0;
     for (int i = 0; i < n_rows; i++) {
         int k = 0;
-        while (k < n && sum[k].kernel != rows[i].kernel) k++;
+        while (k < n && sum[k].kernel != rows[i].kernel)
+            k++;
         if (k == 256) continue; /* more kernels than ops.def has rows: cannot happen */
         if (k == n) sum[n++] = (kernel_sum){.kernel = rows[i].kernel};
         sum[k].n_calls++;

@@ -38,6 +38,7 @@ void reel_eager_release(reel_tape *t) {
     if (!t->eager) return;
     for (int k = 0; k < t->n_records; k++) {
         const reel_record *r = &t->record[k];
-        for (int i = 0; i < r->n_out && !r->op->view; i++) reel_free(t->env, t->value[r->out + i].data);
+        for (int i = 0; i < r->n_out && !r->op->view; i++)
+            reel_free(t->env, t->value[r->out + i].data);
     }
 }

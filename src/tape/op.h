@@ -44,7 +44,8 @@ typedef struct reel_record {
 } reel_record;
 
 /* Checks inputs and attributes, sets call->n_out and dtype and shape of each output. On misfit
- * `return reel_fail(env, REEL_E_SHAPE, "x %s needs w [*,%d], got %s", ...)`; the tape adds where. */
+ * `return reel_fail(env, REEL_E_SHAPE, "x %s needs w [*,%d], got %s", ...)`; the tape adds where.
+ */
 typedef reel_status reel_shape_rule(reel_env *env, reel_call *call);
 
 /* Appends the records that turn the gradients of the outputs (dout[i], 0 where nothing flows) into
@@ -66,7 +67,8 @@ struct reel_op {
 /* A kernel. run must not allocate, lock, log or touch globals; it may call reel_parallel_for. */
 struct reel_kernel {
     const char *name; /* "linear.onednn_bf16" */
-    /* Why this kernel does not take the call ("x is f16"), or NULL when it does. NULL: takes all. */
+    /* Why this kernel does not take the call ("x is f16"), or NULL when it does. NULL: takes all.
+     */
     const char *(*refuse)(const reel_call *call);
     /* Bytes of scratch, with n_lanes lanes; asked after prepare. NULL: none. */
     int64_t (*scratch)(const reel_call *call, int n_lanes);
@@ -77,7 +79,8 @@ struct reel_kernel {
     void (*run)(const reel_call *call);
 };
 
-/* For each op the kernels that compute it, weakest first; the planner takes the last that accepts. */
+/* For each op the kernels that compute it, weakest first; the planner takes the last that accepts.
+ */
 typedef struct reel_kernel_row {
     const reel_op *op;
     int n;

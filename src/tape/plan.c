@@ -44,15 +44,19 @@ reel_plan_options reel_plan_options_default(void) {
 }
 
 static reel_var root_of(const reel_plan *p, reel_var var) {
-    while (p->value[var].parent != var) var = p->value[var].parent;
+    while (p->value[var].parent != var)
+        var = p->value[var].parent;
     return var;
 }
 
-static int64_t padded(int64_t bytes) { return (bytes + REEL_ALIGN - 1) / REEL_ALIGN * REEL_ALIGN; }
+static int64_t padded(int64_t bytes) {
+    return (bytes + REEL_ALIGN - 1) / REEL_ALIGN * REEL_ALIGN;
+}
 
 /* ---- liveness ---- */
 
-/* needed[k]: record k makes something that is kept, written to the caller, or read by one needed. */
+/* needed[k]: record k makes something that is kept, written to the caller, or read by one needed.
+ */
 static int mark_needed(const reel_tape *t, bool *needed, bool *read) {
     int n = 0;
     for (int k = t->n_records - 1; k >= 0; k--) {
@@ -63,7 +67,8 @@ static int mark_needed(const reel_tape *t, bool *needed, bool *read) {
         }
         if (!needed[k]) continue;
         n++;
-        for (int i = 0; i < r->n_in; i++) read[r->in[i]] = true;
+        for (int i = 0; i < r->n_in; i++)
+            read[r->in[i]] = true;
     }
     return n;
 }
@@ -103,15 +108,18 @@ static void list_calls(reel_plan *p, const reel_tape *t, const bool *needed) {
         plan_call *c = &p->call[p->n_calls++];
         c->scope = r->scope;
         reel_tape_call(t, r, &c->call);
-        for (int i = 0; i < r->n_in; i++) c->in[i] = r->in[i] ? root_of(p, r->in[i]) : 0;
-        for (int i = 0; i < r->n_out; i++) c->out[i] = r->out + i;
+        for (int i = 0; i < r->n_in; i++)
+            c->in[i] = r->in[i] ? root_of(p, r->in[i]) : 0;
+        for (int i = 0; i < r->n_out; i++)
+            c->out[i] = r->out + i;
     }
 }
 
 static void find_lifetimes(reel_plan *p) {
     for (int k = 0; k < p->n_calls; k++) {
         const plan_call *c = &p->call[k];
-        for (int i = 0; i < c->call.n_out; i++) p->value[c->out[i]].first = k;
+        for (int i = 0; i < c->call.n_out; i++)
+            p->value[c->out[i]].first = k;
         for (int i = 0; i < c->call.n_in; i++)
             if (c->in[i]) p->value[c->in[i]].last = k;
     }
@@ -167,7 +175,8 @@ reel_status reel_call_prepare(reel_env *env, const reel_kernel_table *table, ree
         reason = "its preparation failed";
     }
     return reel_fail(env, REEL_E_UNSUPPORTED, "%s: no kernel takes %s %s: %s", call->op->name,
-                     reel_dtype_name(call->in[0].dtype), REEL_SHAPE_STR(&call->in[0].shape), reason);
+                     reel_dtype_name(call->in[0].dtype), REEL_SHAPE_STR(&call->in[0].shape),
+                     reason);
 }
 
 void reel_call_release(reel_env *env, reel_call *call) {
@@ -230,8 +239,8 @@ static int64_t first_fit(const piece *placed, int n, const piece *wanted) {
 }
 
 static reel_status place(reel_plan *p) {
-    piece *pieces = reel_alloc(p->env, 2 * (int64_t)sizeof(piece) * (p->n_values + p->n_calls + 1),
-                               "plan");
+    piece *pieces =
+        reel_alloc(p->env, 2 * (int64_t)sizeof(piece) * (p->n_values + p->n_calls + 1), "plan");
     if (!pieces) return REEL_E_NOMEM;
     const int n = list_pieces(p, pieces);
     piece *placed = pieces + p->n_values + p->n_calls + 1;
@@ -241,7 +250,8 @@ static reel_status place(reel_plan *p) {
         q->offset = p->options.reuse ? first_fit(placed, i, q) : p->stats.sum_bytes;
         p->stats.sum_bytes += q->bytes;
         int at = i;
-        for (; at > 0 && placed[at - 1].offset > q->offset; at--) placed[at] = placed[at - 1];
+        for (; at > 0 && placed[at - 1].offset > q->offset; at--)
+            placed[at] = placed[at - 1];
         placed[at] = *q;
         if (q->offset + q->bytes > p->stats.planned_bytes)
             p->stats.planned_bytes = q->offset + q->bytes;
@@ -343,7 +353,8 @@ reel_status reel_plan_new(const reel_tape *t, const reel_kernel_table *table,
 void reel_plan_free(reel_plan **plan) {
     reel_plan *p = *plan;
     if (!p) return;
-    for (int k = 0; p->call && k < p->n_calls; k++) reel_call_release(p->env, &p->call[k].call);
+    for (int k = 0; p->call && k < p->n_calls; k++)
+        reel_call_release(p->env, &p->call[k].call);
     reel_free(p->env, p->call);
     reel_free(p->env, p->value);
     reel_free(p->env, p->arena);
@@ -390,9 +401,13 @@ void *reel_plan_data(const reel_plan *p, reel_var var) {
     return v->bound || v->last == FOREVER ? address(p, var) : NULL;
 }
 
-reel_plan_stats reel_plan_get_stats(const reel_plan *p) { return p->stats; }
+reel_plan_stats reel_plan_get_stats(const reel_plan *p) {
+    return p->stats;
+}
 
-const reel_call *reel_plan_call(const reel_plan *p, int index) { return &p->call[index].call; }
+const reel_call *reel_plan_call(const reel_plan *p, int index) {
+    return &p->call[index].call;
+}
 
 /* ---- running ---- */
 

@@ -85,13 +85,27 @@ void reel_tape_reset(reel_tape *t) {
     t->status = REEL_OK;
 }
 
-reel_env *reel_tape_env(const reel_tape *t) { return t->env; }
-void reel_tape_set_training(reel_tape *t, bool training) { t->training = training; }
-bool reel_tape_training(const reel_tape *t) { return t->training; }
-reel_status reel_tape_status(const reel_tape *t) { return t->status; }
-int reel_tape_n_values(const reel_tape *t) { return t->n_values; }
-int reel_tape_n_records(const reel_tape *t) { return t->n_records; }
-const reel_record *reel_tape_record_at(const reel_tape *t, int index) { return &t->record[index]; }
+reel_env *reel_tape_env(const reel_tape *t) {
+    return t->env;
+}
+void reel_tape_set_training(reel_tape *t, bool training) {
+    t->training = training;
+}
+bool reel_tape_training(const reel_tape *t) {
+    return t->training;
+}
+reel_status reel_tape_status(const reel_tape *t) {
+    return t->status;
+}
+int reel_tape_n_values(const reel_tape *t) {
+    return t->n_values;
+}
+int reel_tape_n_records(const reel_tape *t) {
+    return t->n_records;
+}
+const reel_record *reel_tape_record_at(const reel_tape *t, int index) {
+    return &t->record[index];
+}
 
 void reel_tape_set_eager(reel_tape *t, const reel_kernel_table *table) {
     assert(t->n_records == 0);
@@ -184,7 +198,8 @@ void reel_scope_end(reel_tape *t) {
 
 const char *reel_tape_scope_path(const reel_tape *t, int scope, char *text, int text_bytes) {
     int chain[32], n = 0;
-    for (int s = scope; s > 0 && n < 32; s = t->scope[s].parent) chain[n++] = s;
+    for (int s = scope; s > 0 && n < 32; s = t->scope[s].parent)
+        chain[n++] = s;
     int used = 0;
     text[0] = 0;
     while (n-- > 0 && used < text_bytes) {
@@ -239,7 +254,8 @@ void reel_tape_call(const reel_tape *t, const reel_record *r, reel_call *call) {
 /* Runs the shape rule of r, without data; outputs land in call. */
 static reel_status infer(reel_tape *t, const reel_record *r, reel_call *call) {
     reel_tape_call(t, r, call);
-    for (int i = 0; i < call->n_in; i++) call->in[i].data = NULL;
+    for (int i = 0; i < call->n_in; i++)
+        call->in[i].data = NULL;
     reel_status status = r->op->shape(t->env, call);
     for (int i = 0; status == REEL_OK && i < call->n_out; i++)
         status = reel_shape_check(t->env, &call->out[i].shape);
@@ -254,12 +270,13 @@ static reel_status infer(reel_tape *t, const reel_record *r, reel_call *call) {
 static bool make_outputs(reel_tape *t, reel_record *r, const reel_call *call) {
     bool wants_grad = false;
     if (r->op->grad)
-        for (int i = 0; i < r->n_in; i++) wants_grad |= t->value[r->in[i]].wants_grad;
+        for (int i = 0; i < r->n_in; i++)
+            wants_grad |= t->value[r->in[i]].wants_grad;
     assert(call->n_out >= 1 && call->n_out <= REEL_MAX_OUT);
     r->n_out = (int16_t)call->n_out;
     for (int i = 0; i < call->n_out; i++) {
-        const reel_var var = reel_tape_new_value(t, call->out[i].dtype, &call->out[i].shape,
-                                                 REEL_VALUE_TEMP);
+        const reel_var var =
+            reel_tape_new_value(t, call->out[i].dtype, &call->out[i].shape, REEL_VALUE_TEMP);
         if (!var) return false;
         if (i == 0) r->out = var;
         t->value[var].producer = t->n_records;
@@ -273,7 +290,8 @@ reel_var reel_tape_record(reel_tape *t, const reel_op *op, const void *attr, int
     if (t->status != REEL_OK) return 0;
     assert(n_in <= REEL_MAX_IN && attr_bytes <= REEL_ATTR_BYTES);
     reel_record r = {.op = op, .n_in = (int16_t)n_in, .scope = t->open_scope};
-    for (int i = 0; i < n_in; i++) r.in[i] = in[i];
+    for (int i = 0; i < n_in; i++)
+        r.in[i] = in[i];
     if (attr_bytes) memcpy(r.attr, attr, (size_t)attr_bytes);
 
     reel_call call;

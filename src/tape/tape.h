@@ -112,10 +112,12 @@ reel_dtype reel_tape_grad_dtype(const reel_tape *tape, reel_var var);
 
 /* ---- looking at it ---- */
 
-/* A hash over ops, attributes, operands, shapes, dtypes and what is kept: equal hash, equal plan. */
+/* A hash over ops, attributes, operands, shapes, dtypes and what is kept: equal hash, equal plan.
+ */
 uint64_t reel_tape_hash(const reel_tape *tape);
 
-/* One line a record: outputs, op, operands, shapes, scope. Calls write for each, without newline. */
+/* One line a record: outputs, op, operands, shapes, scope. Calls write for each, without newline.
+ */
 void reel_tape_dump(const reel_tape *tape, void (*write)(void *context, const char *line),
                     void *context);
 
