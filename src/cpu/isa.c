@@ -1,0 +1,50 @@
+#include <string.h>
+
+#include "cpu/cpu.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Linux hands out the 8 KiB tile state on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA). It
+ * holds for the whole process, threads started earlier included. */
+static bool may_use_tiles(void) {
+    return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+}
+
+static bool has_amx_bf16_and_int8(void) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    return (d >> 22 & 1) && (d >> 24 & 1) && (d >> 25 & 1);
+}
+
+reel_isa reel_isa_detect(void) {
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return REEL_ISA_PORTABLE;
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    if (!avx512) return REEL_ISA_AVX2;
+    if (!__builtin_cpu_supports("avx512bf16")) return REEL_ISA_AVX512;
+    const bool amx = __builtin_cpu_supports("avx512vnni") && has_amx_bf16_and_int8();
+    return amx && may_use_tiles() ? REEL_ISA_AMX : REEL_ISA_AVX512_BF16;
+}
+#else
+reel_isa reel_isa_detect(void) {
+    return REEL_ISA_PORTABLE;
+}
+#endif
+
+static const char *const names[REEL_ISA_COUNT] = {"portable", "avx2", "avx512", "avx512_bf16",
+                                                  "amx"};
+
+const char *reel_isa_name(reel_isa isa) {
+    return names[isa];
+}
+
+reel_isa reel_isa_parse(const char *name) {
+    int i = 0;
+    while (i < REEL_ISA_COUNT && strcmp(names[i], name) != 0)
+        i++;
+    return (reel_isa)i;
+}
