@@ -1,0 +1,108 @@
+#include "ops/linear.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "support/op_check.h"
+
+static reel_var build(reel_tape *t, const reel_var *in, const void *context) {
+    const reel_linear_attr *a = context;
+    return reel_linear(t, in[0], in[1], in[2], (reel_activation)a->act, (reel_dtype)a->out_dtype);
+}
+static reel_var build_without_bias(reel_tape *t, const reel_var *in, const void *context) {
+    const reel_linear_attr *a = context;
+    return reel_linear(t, in[0], in[1], 0, (reel_activation)a->act, (reel_dtype)a->out_dtype);
+}
+
+static const reel_linear_attr plain = {REEL_ACT_NONE, REEL_F32, 0};
+static const reel_linear_attr gelu = {REEL_ACT_GELU_TANH, REEL_F32, 0};
+static const reel_linear_attr silu = {REEL_ACT_SILU, REEL_F32, 0};
+static const reel_linear_attr plain_bf16 = {REEL_ACT_NONE, REEL_BF16, 0};
+static const reel_linear_attr gelu_bf16 = {REEL_ACT_GELU_TANH, REEL_BF16, 0};
+
+static op_case sized(const char *name, const reel_linear_attr *attr, reel_dtype dtype, int64_t R,
+                     int64_t I, int64_t O) {
+    return (op_case){.name = name,
+                     .build = build,
+                     .context = attr,
+                     .n_in = 3,
+                     .in = {{.dtype = dtype, .shape = REEL_SHAPE(R, I)},
+                            {.dtype = dtype, .shape = REEL_SHAPE(O, I)},
+                            {.dtype = dtype, .shape = REEL_SHAPE(O)}}};
+}
+
+static void test_linear_has_hand_values(void **state) {
+    (void)state;
+    const float x[4] = {1, 2, 3, 4}, w[6] = {1, 0, 0, 1, 1, -1}, b[3] = {0.5f, 0, 10};
+    op_case c = sized("hand", &plain, REEL_F32, 2, 2, 3);
+    c.in[0].value = x;
+    c.in[1].value = w;
+    c.in[2].value = b;
+    op_check_values(&c, (const float[]){1.5f, 2, 9, 3.5f, 4, 9}, 6, 1e-7);
+}
+
+static void test_linear_gelu_has_hand_values(void **state) {
+    (void)state;
+    const float x[2] = {1, -1}, one[1] = {1}, zero[1] = {0};
+    op_case c = sized("gelu", &gelu, REEL_F32, 2, 1, 1);
+    c.in[0].value = x;
+    c.in[1].value = one;
+    c.in[2].value = zero;
+    op_check_values(&c, (const float[]){0.84119199f, -0.15880801f}, 2, 1e-6);
+}
+
+static void test_linear_checks_at_odd_sizes(void **state) {
+    (void)state;
+    const op_case cases[] = {
+        sized("plain 5x7x3", &plain, REEL_F32, 5, 7, 3),
+        sized("gelu 3x5x9", &gelu, REEL_F32, 3, 5, 9),
+        sized("silu 1x1x1", &silu, REEL_F32, 1, 1, 1),
+        sized("bf16 17x33x19", &plain_bf16, REEL_BF16, 17, 33, 19),
+        sized("bf16 gelu 31x15x21", &gelu_bf16, REEL_BF16, 31, 15, 21),
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        op_check(&cases[i]);
+}
+
+static void test_linear_works_without_bias_and_batched(void **state) {
+    (void)state;
+    op_case c = sized("no bias", &plain, REEL_F32, 4, 6, 5);
+    c.build = build_without_bias;
+    c.n_in = 2;
+    op_check(&c);
+    const op_case batched = {.name = "batched",
+                             .build = build,
+                             .context = &gelu,
+                             .n_in = 3,
+                             .in = {{.shape = REEL_SHAPE(2, 3, 5)},
+                                    {.shape = REEL_SHAPE(2, 4, 5)},
+                                    {.shape = REEL_SHAPE(2, 4)}}};
+    op_check(&batched);
+}
+
+static void test_linear_refuses_misfits(void **state) {
+    (void)state;
+    op_case c = sized("inner axis", &plain, REEL_F32, 2, 3, 4);
+    c.in[1].shape = REEL_SHAPE(4, 5);
+    op_check_refused(&c, REEL_E_SHAPE, "linear: x [2,3] needs w [O,3]", "got [4,5]");
+    c = sized("bias", &plain, REEL_F32, 2, 3, 4);
+    c.in[2].shape = REEL_SHAPE(3);
+    op_check_refused(&c, REEL_E_SHAPE, "needs b [4]", "got [3]");
+    c = sized("integers", &plain, REEL_F32, 2, 3, 4);
+    c.in[0].dtype = REEL_I32;
+    op_check_refused(&c, REEL_E_SHAPE, "float type", "i32");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_linear_has_hand_values),
+        cmocka_unit_test(test_linear_gelu_has_hand_values),
+        cmocka_unit_test(test_linear_checks_at_odd_sizes),
+        cmocka_unit_test(test_linear_works_without_bias_and_batched),
+        cmocka_unit_test(test_linear_refuses_misfits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
