@@ -77,6 +77,25 @@ REEL_API const char *reel_status_name(reel_status status);
 /* The library's version, "MAJOR.MINOR.PATCH". Static storage. */
 REEL_API const char *reel_version(void);
 
+/* ---- kernels: what computes each operation on this machine ---- */
+
+/* The strongest instruction set level this machine has, one of reel_machine_levels. Static. */
+REEL_API const char *reel_machine_level(void);
+
+/* All levels, weakest first, ended by NULL: "portable", "avx2", ... Static storage. */
+REEL_API const char *const *reel_machine_levels(void);
+
+/* Told of one operation: its n kernels in the order in which they are asked; the first that takes
+ * the types and shapes of a call computes it. n is 0 for an operation that only renames memory.
+ * Everything is borrowed for the call. */
+typedef void reel_kernel_visit(void *context, const char *operation, int n,
+                               const char *const *kernel);
+
+/* Calls visit for every operation with its kernels up to a level (NULL: the machine's own; a
+ * stronger one than the machine has is cut to it). Fails with REEL_E_ARG for an unknown level. */
+REEL_MUST_USE REEL_API reel_status reel_kernels_list(reel_env *env, const char *level,
+                                                     reel_kernel_visit *visit, void *context);
+
 #ifdef __cplusplus
 }
 #endif

@@ -25,6 +25,9 @@ reel_isa reel_isa_detect(void);
 /* "portable", "avx2", "avx512", "avx512_bf16", "amx". Static storage. */
 const char *reel_isa_name(reel_isa isa);
 
+/* All of them by level, ended by NULL. */
+extern const char *const reel_isa_names[REEL_ISA_COUNT + 1];
+
 /* The level with this name; REEL_ISA_COUNT when there is none. */
 reel_isa reel_isa_parse(const char *name);
 

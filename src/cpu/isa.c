@@ -35,16 +35,16 @@ reel_isa reel_isa_detect(void) {
 }
 #endif
 
-static const char *const names[REEL_ISA_COUNT] = {"portable", "avx2", "avx512", "avx512_bf16",
-                                                  "amx"};
+const char *const reel_isa_names[REEL_ISA_COUNT + 1] = {"portable",    "avx2", "avx512",
+                                                        "avx512_bf16", "amx",  NULL};
 
 const char *reel_isa_name(reel_isa isa) {
-    return names[isa];
+    return reel_isa_names[isa];
 }
 
 reel_isa reel_isa_parse(const char *name) {
     int i = 0;
-    while (i < REEL_ISA_COUNT && strcmp(names[i], name) != 0)
+    while (i < REEL_ISA_COUNT && strcmp(reel_isa_names[i], name) != 0)
         i++;
     return (reel_isa)i;
 }

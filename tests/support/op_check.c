@@ -146,7 +146,7 @@ static double relative_l2(const float *a, const float *b, int64_t n) {
     double difference = 0, norm = 0;
     for (int64_t i = 0; i < n; i++) {
         const double d = (double)a[i] - (double)b[i];
-        if (isnan(d) && !(isnan(a[i]) && isnan(b[i])) && a[i] != b[i]) return INFINITY;
+        if (isnan(d) && !(isnan(a[i]) && isnan(b[i])) && a[i] != b[i]) return HUGE_VAL;
         difference += isnan(d) ? 0 : d * d;
         norm += isnan(d) ? 0 : (double)b[i] * (double)b[i];
     }

@@ -1,0 +1,65 @@
+/* The option parser: one table per command drives parsing, defaults, ranges and --help.
+ *
+ * A table's rows point into the command's own struct by offset. Values are read strictly: a number
+ * with text behind it, not a number, or outside its range is refused with what was given and what
+ * was wanted. Nothing is printed here; the caller decides where messages and help go.
+ */
+#ifndef REEL_APP_CLI_OPTIONS_H
+#define REEL_APP_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "reel/reel.h"
+
+enum { REEL_MAX_OPERANDS = 8, REEL_MAX_CHOICES = 12 };
+
+typedef enum reel_option_kind {
+    REEL_OPTION_FLAG,   /* bool; takes no value */
+    REEL_OPTION_COUNT,  /* int64_t in [min,max] */
+    REEL_OPTION_NUMBER, /* double in [min,max]; never NaN */
+    REEL_OPTION_CHOICE, /* const char *, one of choices */
+    REEL_OPTION_TEXT,   /* const char *, borrowed from argv; not empty */
+} reel_option_kind;
+
+typedef struct reel_option {
+    const char *name;    /* "threads" for --threads */
+    const char *value;   /* what help calls the value: "N"; NULL for a flag */
+    const char *help;    /* one line */
+    const char *initial; /* the default, written as a user would; NULL: absent (false, 0 or NULL) */
+    const char *choices[REEL_MAX_CHOICES]; /* ended by NULL */
+    double min, max; /* whole numbers up to 2^53 for COUNT, where a double holds them exactly */
+    size_t offset;   /* of the field in the command's struct */
+    reel_option_kind kind;
+} reel_option;
+
+/* What a command line is made of: the rows, and the operands that are no options. */
+typedef struct reel_usage {
+    const char *command;  /* "info" */
+    const char *summary;  /* one line, a capital, no full stop */
+    const char *operands; /* "FILE", for help; NULL: none */
+    int min_operands, max_operands;
+    const reel_option *option; /* [n_options]; --help is understood by every command */
+    int n_options;
+} reel_usage;
+
+typedef struct reel_parsed {
+    const char *operand[REEL_MAX_OPERANDS]; /* borrowed from argv */
+    int n_operands;
+    bool help;         /* --help was given: nothing else was looked at */
+    char message[512]; /* why it was refused: flag, value given, values accepted */
+} reel_parsed;
+
+/* Fills the struct at values: the defaults, then what argv (the words behind the command) says.
+ * Options and operands may alternate; "--name value", "--name=value" and "--" are understood.
+ * REEL_E_ARG with parsed->message otherwise. */
+REEL_MUST_USE reel_status reel_options_parse(const reel_usage *usage, int argc,
+                                             const char *const *argv, void *values,
+                                             reel_parsed *parsed);
+
+/* The command's help: synopsis, summary and one line per option with default and range. */
+void reel_options_help(const reel_usage *usage, FILE *out);
+
+#endif

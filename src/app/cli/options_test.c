@@ -1,0 +1,201 @@
+/* The option parser: defaults, every kind of value, and what is refused with which words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "app/cli/options.h"
+
+typedef struct values {
+    int64_t threads;
+    double scale;
+    const char *isa;
+    const char *out;
+    bool json;
+} values;
+
+static const reel_option options[] = {
+    {.name = "threads",
+     .value = "N",
+     .help = "threads",
+     .initial = "4",
+     .min = 1,
+     .max = 256,
+     .offset = offsetof(values, threads),
+     .kind = REEL_OPTION_COUNT},
+    {.name = "scale",
+     .value = "X",
+     .help = "scale",
+     .initial = "1.5",
+     .min = -2,
+     .max = 2,
+     .offset = offsetof(values, scale),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "isa",
+     .value = "LEVEL",
+     .help = "level",
+     .choices = {"portable", "avx2", "amx"},
+     .offset = offsetof(values, isa),
+     .kind = REEL_OPTION_CHOICE},
+    {.name = "out",
+     .value = "FILE",
+     .help = "file",
+     .offset = offsetof(values, out),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "json", .help = "as JSON", .offset = offsetof(values, json), .kind = REEL_OPTION_FLAG},
+};
+
+static const reel_usage usage = {.command = "probe",
+                                 .summary = "Probe",
+                                 .operands = "FILE",
+                                 .min_operands = 1,
+                                 .max_operands = 2,
+                                 .option = options,
+                                 .n_options = sizeof options / sizeof *options};
+
+#define PARSE(v, p, ...)                                                                           \
+    reel_options_parse(&usage, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),      \
+                       (const char *[]){__VA_ARGS__}, (v), (p))
+
+/* Each of words alone must be refused, with exactly these texts in the message. */
+static void refused(const char *word, const char *flag, const char *given, const char *wanted) {
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "file", word), REEL_E_ARG);
+    if (!strstr(p.message, flag) || !strstr(p.message, given) || !strstr(p.message, wanted)) {
+        fail_msg("'%s' was refused with '%s', wanted it to name '%s', '%s' and '%s'", word,
+                 p.message, flag, given, wanted);
+    }
+}
+
+static void test_options_defaults_hold_when_nothing_is_given(void **state) {
+    (void)state;
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "a.safetensors"), REEL_OK);
+    assert_int_equal(v.threads, 4);
+    assert_true(v.scale == 1.5);
+    assert_null(v.isa);
+    assert_null(v.out);
+    assert_false(v.json);
+    assert_int_equal(p.n_operands, 1);
+    assert_string_equal(p.operand[0], "a.safetensors");
+}
+
+static void test_options_values_are_read_in_both_spellings(void **state) {
+    (void)state;
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "--threads", "7", "x", "--scale=-1e-1", "--isa=avx2", "--out",
+                           "--json", "--json", "y"),
+                     REEL_OK);
+    assert_int_equal(v.threads, 7);
+    assert_true(v.scale == -1e-1);
+    assert_string_equal(v.isa, "avx2");
+    assert_string_equal(v.out, "--json"); /* a value is taken as it comes */
+    assert_true(v.json);
+    assert_string_equal(p.operand[1], "y");
+}
+
+static void test_options_range_ends_are_inside(void **state) {
+    (void)state;
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "x", "--threads=1", "--scale=2"), REEL_OK);
+    assert_int_equal(PARSE(&v, &p, "x", "--threads=256", "--scale=-2"), REEL_OK);
+    assert_int_equal(v.threads, 256);
+}
+
+static void test_options_bad_counts_are_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "0",   "257", "-1",  "4x", " 4", "4 ",  "",
+        "0x4", "1e2", "4.0", "+",  "-",  "nan", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char word[64], given[64];
+        snprintf(word, sizeof word, "--threads=%s", bad[i]);
+        snprintf(given, sizeof given, "'%s'", bad[i]);
+        refused(word, "--threads", given, "from 1 to 256");
+    }
+}
+
+static void test_options_bad_numbers_are_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {"nan", "inf",   "-inf", "2.0001", "-3", "1.5x", "",  "1,5",
+                                      "0x1", "1e999", " 1",   "1 ",     "e",  "--1",  "1e"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char word[64], given[64];
+        snprintf(word, sizeof word, "--scale=%s", bad[i]);
+        snprintf(given, sizeof given, "'%s'", bad[i]);
+        refused(word, "--scale", given, "from -2 to 2");
+    }
+}
+
+static void test_options_other_mistakes_are_named(void **state) {
+    (void)state;
+    refused("--isa=sse", "--isa", "'sse'", "portable, avx2 or amx");
+    refused("--isa=", "--isa", "''", "portable, avx2 or amx");
+    refused("--out=", "--out", "nothing", "FILE");
+    refused("--json=yes", "--json", "'yes'", "no value");
+    refused("--thread=3", "--thread=3", "no such option", "reel probe --help");
+    refused("--threadsx", "--threadsx", "no such option", "--help");
+    refused("-j", "-j", "no such option", "--help");
+    refused("--threads", "--threads", "nothing", "N");
+}
+
+static void test_options_operands_are_counted(void **state) {
+    (void)state;
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "--json"), REEL_E_ARG);
+    assert_non_null(strstr(p.message, "wanted FILE"));
+    assert_int_equal(PARSE(&v, &p, "a", "b", "c"), REEL_E_ARG);
+    assert_non_null(strstr(p.message, "'c'"));
+    assert_int_equal(PARSE(&v, &p, "--", "--json", "-"), REEL_OK);
+    assert_string_equal(p.operand[0], "--json");
+    assert_string_equal(p.operand[1], "-");
+}
+
+static void test_options_help_wins_over_mistakes(void **state) {
+    (void)state;
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "--nonsense", "--help"), REEL_OK);
+    assert_true(p.help);
+    assert_int_equal(PARSE(&v, &p, "x", "--", "--help"), REEL_OK);
+    assert_false(p.help);
+}
+
+static void test_options_help_shows_every_row_with_range_and_default(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t text_bytes = 0;
+    FILE *out = open_memstream(&text, &text_bytes);
+    assert_non_null(out);
+    reel_options_help(&usage, out);
+    fclose(out);
+    for (int i = 0; i < usage.n_options; i++)
+        assert_non_null(strstr(text, options[i].name));
+    assert_non_null(strstr(text, "usage: reel probe [OPTION...] FILE"));
+    assert_non_null(strstr(text, "1 to 256 (default 4)"));
+    assert_non_null(strstr(text, "portable, avx2 or amx"));
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options_defaults_hold_when_nothing_is_given),
+        cmocka_unit_test(test_options_values_are_read_in_both_spellings),
+        cmocka_unit_test(test_options_range_ends_are_inside),
+        cmocka_unit_test(test_options_bad_counts_are_refused),
+        cmocka_unit_test(test_options_bad_numbers_are_refused),
+        cmocka_unit_test(test_options_other_mistakes_are_named),
+        cmocka_unit_test(test_options_operands_are_counted),
+        cmocka_unit_test(test_options_help_wins_over_mistakes),
+        cmocka_unit_test(test_options_help_shows_every_row_with_range_and_default),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
