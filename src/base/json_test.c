@@ -232,7 +232,7 @@ static void test_json_long_names_are_cut_in_messages(void **state) {
 static void test_json_deep_paths_fit_the_message(void **state) {
     reel_env *env = *state;
     enum { DEPTH = 300 };
-    static char text[8 * DEPTH];
+    static char text[8 * DEPTH + 2];
     for (int i = 0; i < DEPTH; i++)
         strcat(text, "{\"key\":");
     strcat(text, "1");
