@@ -38,7 +38,7 @@ check-deps:
 	@scripts/install-deps.sh check
 
 bench: all ## measure the machine and every kernel against its ceiling
-	@$(BUILD)/tests/reel_bench $(BENCH_ARGS)
+	@$(BUILD)/bench $(BENCH_ARGS)
 
 soak: all check-deps ## the suite again and again in random order, then each fuzz target for a minute
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) --schedule-random --repeat until-fail:$(SOAK_N)

@@ -4,7 +4,6 @@
 #                          a tests/<folder>/<x>.c beside it is compiled in
 #   tests/e2e/<x>.sh       e2e_<x>: a script that drives the built program
 #   tests/fuzz/<x>_fuzz.c  fuzz_<x>_replay: the target over its corpus; a libFuzzer program with REEL_FUZZ
-#   tests/bench/*.c        one program, build/tests/reel_bench
 #
 # scripts/run-test turns a skipped case into exit 77, so that ctest counts it and never calls it a pass.
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
@@ -84,10 +83,3 @@ foreach(source ${REEL_FUZZ_SOURCES})
               ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${stem})
   endif()
 endforeach()
-
-# ---- benches -----------------------------------------------------------------------------------
-file(GLOB REEL_BENCH_SOURCES CONFIGURE_DEPENDS tests/bench/*.c)
-list(FILTER REEL_BENCH_SOURCES EXCLUDE REGEX "_test\\.c$")
-if(REEL_BENCH_SOURCES AND NOT REEL_FUZZ AND NOT REEL_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
-  reel_test_program(reel_bench ${REEL_BENCH_SOURCES})
-endif()
