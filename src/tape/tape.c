@@ -196,6 +196,10 @@ void reel_scope_end(reel_tape *t) {
     t->open_scope = t->scope[t->open_scope].parent;
 }
 
+const char *reel_tape_open_scope_name(const reel_tape *t) {
+    return t->names + t->scope[t->open_scope].name;
+}
+
 const char *reel_tape_scope_path(const reel_tape *t, int scope, char *text, int text_bytes) {
     int chain[32], n = 0;
     for (int s = scope; s > 0 && n < 32; s = t->scope[s].parent)

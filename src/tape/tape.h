@@ -88,6 +88,8 @@ reel_var reel_tape_record(reel_tape *tape, const reel_op *op, const void *attr, 
 /* Scopes name the records inside ("block 7") and may carry REEL_RECOMPUTE. name is copied. */
 void reel_scope_begin(reel_tape *tape, const char *name, reel_scope_flags flags);
 void reel_scope_end(reel_tape *tape);
+/* The name of the innermost open scope, "" at the root. Borrowed until the next scope or value. */
+const char *reel_tape_open_scope_name(const reel_tape *tape);
 /* "dit.block 7.attn" into text (always terminated); returns text. */
 const char *reel_tape_scope_path(const reel_tape *tape, int scope, char *text, int text_bytes);
 

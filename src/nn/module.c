@@ -1,0 +1,112 @@
+#include "nn/module.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/elementwise.h"
+#include "ops/linear.h"
+
+reel_nn reel_nn_start(reel_tape *tape, reel_params *params, reel_dtype compute) {
+    reel_params_begin_recording(params);
+    return (reel_nn){.tape = tape, .params = params, .weights = compute, .compute = compute};
+}
+
+/* ---- names ---- */
+
+static void enter(reel_nn *nn, reel_scope_flags flags, const char *part) {
+    const size_t used = strlen(nn->name), more = strlen(part);
+    if (used + more + 2 > sizeof nn->name) {
+        reel_tape_fail(nn->tape, REEL_E_ARG, "name %s.%s is longer than %d bytes", nn->name, part,
+                       REEL_NN_NAME_BYTES - 1);
+        return;
+    }
+    snprintf(nn->name + used, sizeof nn->name - used, "%s%s", used ? "." : "", part);
+    reel_scope_begin(nn->tape, part, flags);
+}
+
+void reel_nn_begin(reel_nn *nn, const char *format, ...) {
+    char part[REEL_NN_NAME_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(part, sizeof part, format, args);
+    va_end(args);
+    enter(nn, REEL_SCOPE_PLAIN, part);
+}
+
+void reel_nn_begin_recompute(reel_nn *nn, const char *format, ...) {
+    char part[REEL_NN_NAME_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(part, sizeof part, format, args);
+    va_end(args);
+    enter(nn, REEL_RECOMPUTE, part);
+}
+
+void reel_nn_end(reel_nn *nn) {
+    const char *part = reel_tape_open_scope_name(nn->tape);
+    const size_t used = strlen(nn->name), gone = strlen(part);
+    if (reel_tape_status(nn->tape) != REEL_OK) return;
+    nn->name[used > gone ? used - gone - 1 : 0] = 0;
+    reel_scope_end(nn->tape);
+}
+
+/* ---- parameters ---- */
+
+static reel_param *find_or_declare(reel_nn *nn, const char *name, reel_shape shape,
+                                   reel_init init) {
+    reel_param *p = reel_params_find(nn->params, name);
+    if (p) return p;
+    if (reel_params_closed(nn->params)) {
+        reel_tape_fail(nn->tape, REEL_E_FORMAT, "parameter %s %s is missing", name,
+                       REEL_SHAPE_STR(&shape));
+        return NULL;
+    }
+    const reel_status status = reel_params_declare(nn->params, name, nn->weights, shape, init);
+    if (status != REEL_OK) {
+        reel_tape_fail(nn->tape, status, "parameter %s", name);
+        return NULL;
+    }
+    return reel_params_find(nn->params, name);
+}
+
+reel_var reel_nn_param(reel_nn *nn, const char *name, reel_shape shape, reel_init init) {
+    if (reel_tape_status(nn->tape) != REEL_OK) return 0;
+    char full[REEL_NN_NAME_BYTES + 64];
+    snprintf(full, sizeof full, "%s%s%s", nn->name, nn->name[0] ? "." : "", name);
+    reel_param *p = find_or_declare(nn, full, shape, init);
+    if (!p) return 0;
+    if (!reel_shape_equal(&p->shape, &shape)) {
+        reel_tape_fail(nn->tape, REEL_E_SHAPE, "parameter %s must be %s, got %s", full,
+                       REEL_SHAPE_STR(&shape), REEL_SHAPE_STR(&p->shape));
+        return 0;
+    }
+    return reel_params_record(nn->params, p, nn->tape);
+}
+
+/* ---- linear ---- */
+
+reel_nn_linear_options reel_nn_linear_default(const reel_nn *nn) {
+    return (reel_nn_linear_options){.act = REEL_ACT_NONE,
+                                    .init = {REEL_INIT_FAN_IN, 1},
+                                    .out_dtype = nn->compute,
+                                    .bias = true};
+}
+
+reel_var reel_nn_linear_with(reel_nn *nn, const char *name, reel_var x, int64_t O,
+                             const reel_nn_linear_options *options) {
+    reel_nn_begin(nn, "%s", name);
+    const int64_t I = reel_shape_last(&reel_tape_value(nn->tape, x)->shape);
+    const reel_var w = reel_nn_param(nn, "weight", REEL_SHAPE(O, I), options->init);
+    const reel_init zero = {REEL_INIT_ZERO, 0};
+    const reel_var b = options->bias ? reel_nn_param(nn, "bias", REEL_SHAPE(O), zero) : 0;
+    const reel_var input = reel_cast(nn->tape, x, reel_tape_value(nn->tape, w)->dtype);
+    const reel_var y = reel_linear(nn->tape, input, w, b, options->act, options->out_dtype);
+    reel_nn_end(nn);
+    return y; /* [...,O] */
+}
+
+reel_var reel_nn_linear(reel_nn *nn, const char *name, reel_var x, int64_t O, reel_activation act) {
+    reel_nn_linear_options options = reel_nn_linear_default(nn);
+    options.act = act;
+    return reel_nn_linear_with(nn, name, x, O, &options);
+}

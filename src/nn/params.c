@@ -1,0 +1,183 @@
+#include "nn/params.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/rng.h"
+
+struct reel_params {
+    reel_env *env;
+    reel_param *param; /* [capacity] */
+    int32_t *bucket;   /* [2 * capacity]: open addressing, index + 1, 0 is free */
+    int n, capacity;
+    bool closed;
+    int64_t epoch;
+};
+
+reel_status reel_params_new(reel_env *env, reel_params **params) {
+    reel_params *p = reel_calloc(env, 1, sizeof *p, "params");
+    if (!p) return REEL_E_NOMEM;
+    p->env = env;
+    p->epoch = 1;
+    *params = p;
+    return REEL_OK;
+}
+
+static void free_name(reel_env *env, const char *name) {
+    char *owned;
+    memcpy(&owned, &name, sizeof owned); /* the store made it; const is for readers */
+    reel_free(env, owned);
+}
+
+void reel_params_free(reel_params **params) {
+    reel_params *p = *params;
+    if (!p) return;
+    for (int i = 0; i < p->n; i++) {
+        free_name(p->env, p->param[i].name);
+        if (p->param[i].owned) reel_free(p->env, p->param[i].data);
+    }
+    reel_free(p->env, p->param);
+    reel_free(p->env, p->bucket);
+    reel_free(p->env, p);
+    *params = NULL;
+}
+
+int reel_params_count(const reel_params *p) {
+    return p->n;
+}
+reel_param *reel_params_at(reel_params *p, int index) {
+    return &p->param[index];
+}
+void reel_params_close(reel_params *p) {
+    p->closed = true;
+}
+bool reel_params_closed(const reel_params *p) {
+    return p->closed;
+}
+void reel_params_begin_recording(reel_params *p) {
+    p->epoch++;
+}
+
+int64_t reel_params_elements(const reel_params *p) {
+    int64_t n = 0;
+    for (int i = 0; i < p->n; i++)
+        n += reel_shape_count(&p->param[i].shape);
+    return n;
+}
+
+/* ---- names ---- */
+
+/* The bucket that holds name, or the free one where it would go. */
+static int32_t *bucket_of(const reel_params *p, const char *name) {
+    const uint64_t n_buckets = 2 * (uint64_t)p->capacity;
+    uint64_t at = reel_rng_stream(name) % n_buckets;
+    while (p->bucket[at] && strcmp(p->param[p->bucket[at] - 1].name, name) != 0)
+        at = (at + 1) % n_buckets;
+    return &p->bucket[at];
+}
+
+reel_param *reel_params_find(reel_params *p, const char *name) {
+    if (!p->n) return NULL;
+    const int32_t index = *bucket_of(p, name);
+    return index ? &p->param[index - 1] : NULL;
+}
+
+static reel_status make_room(reel_params *p) {
+    if (p->n < p->capacity) return REEL_OK;
+    const int capacity = p->capacity ? 2 * p->capacity : 64;
+    int32_t *bucket = reel_calloc(p->env, 2 * (int64_t)capacity, sizeof *bucket, "params");
+    if (!bucket) return REEL_E_NOMEM;
+    reel_param *param = reel_realloc(p->env, p->param, capacity * (int64_t)sizeof *param, "params");
+    if (!param) {
+        reel_free(p->env, bucket);
+        return REEL_E_NOMEM;
+    }
+    reel_free(p->env, p->bucket);
+    p->param = param;
+    p->bucket = bucket;
+    p->capacity = capacity;
+    for (int i = 0; i < p->n; i++)
+        *bucket_of(p, p->param[i].name) = i + 1;
+    return REEL_OK;
+}
+
+static reel_status insert(reel_params *p, const char *name, reel_param param) {
+    reel_status status = reel_shape_check(p->env, &param.shape);
+    if (status != REEL_OK) {
+        reel_fail_within(p->env, "parameter %s", name);
+        return status;
+    }
+    if (reel_params_find(p, name))
+        return reel_fail(p->env, REEL_E_ARG, "parameter %s exists already", name);
+    status = make_room(p);
+    if (status != REEL_OK) return status;
+    param.name = reel_strdup(p->env, name, "params");
+    if (!param.name) return REEL_E_NOMEM;
+    *bucket_of(p, name) = p->n + 1;
+    p->param[p->n++] = param;
+    return REEL_OK;
+}
+
+reel_status reel_params_set(reel_params *p, const char *name, reel_dtype dtype, reel_shape shape,
+                            void *data) {
+    return insert(p, name, (reel_param){.dtype = dtype, .shape = shape, .data = data});
+}
+
+reel_status reel_params_declare(reel_params *p, const char *name, reel_dtype dtype,
+                                reel_shape shape, reel_init init) {
+    return insert(p, name, (reel_param){.dtype = dtype, .shape = shape, .init = init});
+}
+
+reel_var reel_params_record(reel_params *p, reel_param *param, reel_tape *tape) {
+    if (param->epoch == p->epoch) return param->var;
+    param->var = (param->frozen ? reel_tape_input : reel_tape_param)(
+        tape, param->dtype, param->shape, param->name, param->data);
+    param->epoch = p->epoch;
+    param->used = true;
+    return param->var;
+}
+
+/* ---- initial values ---- */
+
+/* Uniform in [-bound, bound) or normal: which, and how wide. */
+static double spread(const reel_param *p) {
+    const double fan_out = p->shape.rank ? (double)p->shape.dim[0] : 1;
+    const double fan_in = (double)reel_shape_count(&p->shape) / (fan_out > 0 ? fan_out : 1);
+    switch (p->init.kind) {
+    case REEL_INIT_XAVIER:
+        return (double)p->init.scale * sqrt(6 / (fan_in + fan_out));
+    case REEL_INIT_FAN_IN:
+        return (double)p->init.scale / sqrt(fan_in);
+    default:
+        return (double)p->init.scale;
+    }
+}
+
+static void fill(reel_param *p, uint64_t seed) {
+    const uint64_t stream = reel_rng_stream(p->name);
+    const double width = spread(p);
+    const int64_t n = reel_shape_count(&p->shape);
+    for (int64_t i = 0; i < n; i++) {
+        double x = 0;
+        if (p->init.kind == REEL_INIT_ONE)
+            x = 1;
+        else if (p->init.kind == REEL_INIT_NORMAL)
+            x = width * (double)reel_rng_normal(seed, stream, (uint64_t)i);
+        else if (p->init.kind != REEL_INIT_ZERO)
+            x = width * (2 * (double)reel_rng_uniform(seed, stream, (uint64_t)i) - 1);
+        reel_dtype_store(p->dtype, p->data, i, (float)x);
+    }
+}
+
+reel_status reel_params_initialise(reel_params *p, uint64_t seed) {
+    for (int i = 0; i < p->n; i++) {
+        reel_param *param = &p->param[i];
+        if (param->data) continue;
+        const int64_t bytes = reel_shape_count(&param->shape) * reel_dtype_bytes(param->dtype);
+        param->data = reel_alloc(p->env, bytes, "params");
+        if (!param->data) return REEL_E_NOMEM;
+        param->owned = true;
+        fill(param, seed);
+    }
+    return REEL_OK;
+}
