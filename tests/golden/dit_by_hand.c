@@ -144,99 +144,98 @@ static double silu_back(double x) {
 
 /* ---- one block, and what its backward needs of its forward ---- */
 typedef struct saved {
-    double x[T * C], mod[6][C], h1[T * C], qkv[T * 3 * C], p[N * T * T], a[T * C], proj[T * C];
+    double x[T * C], mod[6 * C], h1[T * C], qkv[T * 3 * C], p[N * T * T], a[T * C], proj[T * C];
     double mid[T * C], h2[T * C], f[T * M], g[T * M], mlp[T * C];
 } saved;
 
 /* mod = shift1 scale1 gate1 shift2 scale2 gate2 = W silu(cond): adaLN-Zero, figure 3 of the paper
  */
 static void block_forward(const block *w, saved *s, const double *cond, double *y) {
-    linear(1, C, 6 * C, cond, w->mod_w[0], w->mod_b, s->mod[0]);
-    norm_modulate(s->x, s->mod[0], s->mod[1], s->h1);
-    linear(T, C, 3 * C, s->h1, w->qkv_w[0], w->qkv_b, s->qkv);
+    linear(1, C, 6 * C, cond, w->mod_w, w->mod_b, s->mod);
+    norm_modulate(s->x, s->mod, s->mod + C, s->h1);
+    linear(T, C, 3 * C, s->h1, w->qkv_w, w->qkv_b, s->qkv);
     attention(s->qkv, s->p, s->a);
-    linear(T, C, C, s->a, w->proj_w[0], w->proj_b, s->proj);
-    gated(s->x, s->mod[2], s->proj, s->mid);
-    norm_modulate(s->mid, s->mod[3], s->mod[4], s->h2);
-    linear(T, C, M, s->h2, w->fc1_w[0], w->fc1_b, s->f);
+    linear(T, C, C, s->a, w->proj_w, w->proj_b, s->proj);
+    gated(s->x, s->mod + 2 * C, s->proj, s->mid);
+    norm_modulate(s->mid, s->mod + 3 * C, s->mod + 4 * C, s->h2);
+    linear(T, C, M, s->h2, w->fc1_w, w->fc1_b, s->f);
     for (int i = 0; i < T * M; i++)
         s->g[i] = gelu(s->f[i]);
-    linear(T, M, C, s->g, w->fc2_w[0], w->fc2_b, s->mlp);
-    gated(s->mid, s->mod[5], s->mlp, y);
+    linear(T, M, C, s->g, w->fc2_w, w->fc2_b, s->mlp);
+    gated(s->mid, s->mod + 5 * C, s->mlp, y);
 }
 static void block_back(const block *w, block *g, const saved *s, const double *cond,
                        const double *dy, double *dx,
                        double *dcond) { /* the same lines, last one first */
-    double dmod[6][C] = {{0}}, dmid[T * C] = {0}, dmlp[T * C] = {0}, dg[T * M] = {0},
-           dh2[T * C] = {0};
+    double dmod[6 * C] = {0}, dmid[T * C] = {0}, dmlp[T * C] = {0}, dg[T * M] = {0},
+                    dh2[T * C] = {0};
     double dproj[T * C] = {0}, da[T * C] = {0}, dqkv[T * 3 * C] = {0}, dh1[T * C] = {0};
-    gated_back(s->mod[5], s->mlp, dy, dmid, dmod[5], dmlp);
-    linear_back(T, M, C, s->g, w->fc2_w[0], dmlp, dg, g->fc2_w[0], g->fc2_b);
+    gated_back(s->mod + 5 * C, s->mlp, dy, dmid, dmod + 5 * C, dmlp);
+    linear_back(T, M, C, s->g, w->fc2_w, dmlp, dg, g->fc2_w, g->fc2_b);
     for (int i = 0; i < T * M; i++)
         dg[i] *= gelu_back(s->f[i]);
-    linear_back(T, C, M, s->h2, w->fc1_w[0], dg, dh2, g->fc1_w[0], g->fc1_b);
-    norm_modulate_back(s->mid, s->mod[4], dh2, dmid, dmod[3], dmod[4]);
-    gated_back(s->mod[2], s->proj, dmid, dx, dmod[2], dproj);
-    linear_back(T, C, C, s->a, w->proj_w[0], dproj, da, g->proj_w[0], g->proj_b);
+    linear_back(T, C, M, s->h2, w->fc1_w, dg, dh2, g->fc1_w, g->fc1_b);
+    norm_modulate_back(s->mid, s->mod + 4 * C, dh2, dmid, dmod + 3 * C, dmod + 4 * C);
+    gated_back(s->mod + 2 * C, s->proj, dmid, dx, dmod + 2 * C, dproj);
+    linear_back(T, C, C, s->a, w->proj_w, dproj, da, g->proj_w, g->proj_b);
     attention_back(s->qkv, s->p, da, dqkv);
-    linear_back(T, C, 3 * C, s->h1, w->qkv_w[0], dqkv, dh1, g->qkv_w[0], g->qkv_b);
-    norm_modulate_back(s->x, s->mod[1], dh1, dx, dmod[0], dmod[1]);
-    linear_back(1, C, 6 * C, cond, w->mod_w[0], dmod[0], dcond, g->mod_w[0], g->mod_b);
+    linear_back(T, C, 3 * C, s->h1, w->qkv_w, dqkv, dh1, g->qkv_w, g->qkv_b);
+    norm_modulate_back(s->x, s->mod + C, dh1, dx, dmod, dmod + C);
+    linear_back(1, C, 6 * C, cond, w->mod_w, dmod, dcond, g->mod_w, g->mod_b);
 }
 
 /* ---- the model ---- */
 double dit_by_hand(const dit *w, dit *g, const double *x, double t, int y, const double *target,
                    double *out) {
-    static saved s[L + 1]; /* s[L].x is the last block's output */
-    double wave[E], e0[C], e1[C], e2[C], cond[C], last_mod[2][C], h[T * C];
+    saved s[L + 1]; /* s[L].x is the last block's output */
+    double wave[E], e0[C], e1[C], e2[C], cond[C], last_mod[2 * C], h[T * C];
 
     /* forward */
     for (int i = 0; i < E / 2; i++) { /* t as cosines and sines of falling frequency */
         wave[i] = cos(t * exp(-log(10000) * i / (E / 2)));
         wave[E / 2 + i] = sin(t * exp(-log(10000) * i / (E / 2)));
     }
-    linear(1, E, C, wave, w->t0_w[0], w->t0_b, e0);
+    linear(1, E, C, wave, w->t0_w, w->t0_b, e0);
     for (int c = 0; c < C; c++)
         e1[c] = silu(e0[c]);
-    linear(1, C, C, e1, w->t2_w[0], w->t2_b, e2);
+    linear(1, C, C, e1, w->t2_w, w->t2_b, e2);
     for (int c = 0; c < C; c++)
-        cond[c] = silu(e2[c] + w->classes[y][c]);
-    linear(T, I, C, x, w->patch_w[0], w->patch_b, s[0].x);
+        cond[c] = silu(e2[c] + w->classes[y * C + c]);
+    linear(T, I, C, x, w->patch_w, w->patch_b, s[0].x);
     for (int i = 0; i < T * C; i++)
-        s[0].x[i] += w->pos[0][i];
+        s[0].x[i] += w->pos[0 * i];
     for (int l = 0; l < L; l++)
         block_forward(&w->blocks[l], &s[l], cond, s[l + 1].x);
-    linear(1, C, 2 * C, cond, w->last_mod_w[0], w->last_mod_b, last_mod[0]);
-    norm_modulate(s[L].x, last_mod[0], last_mod[1], h);
-    linear(T, C, O, h, w->last_w[0], w->last_b, out);
+    linear(1, C, 2 * C, cond, w->last_mod_w, w->last_mod_b, last_mod);
+    norm_modulate(s[L].x, last_mod, last_mod + C, h);
+    linear(T, C, O, h, w->last_w, w->last_b, out);
     double loss = 0, dout[T * O];
     for (int i = 0; i < T * O; i++)
         loss += (out[i] - target[i]) * (out[i] - target[i]) / (T * O);
 
     /* backward */
-    double dh[T * C] = {0}, dlast_mod[2][C] = {{0}}, dcond[C] = {0}, dx[2][T * C] = {{0}},
+    double dh[T * C] = {0}, dlast_mod[2 * C] = {0}, dcond[C] = {0}, dx[2][T * C] = {{0}},
                   de1[C] = {0};
     for (int i = 0; i < T * O; i++)
         dout[i] = 2 * (out[i] - target[i]) / (T * O);
-    linear_back(T, C, O, h, w->last_w[0], dout, dh, g->last_w[0], g->last_b);
-    norm_modulate_back(s[L].x, last_mod[1], dh, dx[L % 2], dlast_mod[0], dlast_mod[1]);
-    linear_back(1, C, 2 * C, cond, w->last_mod_w[0], dlast_mod[0], dcond, g->last_mod_w[0],
-                g->last_mod_b);
+    linear_back(T, C, O, h, w->last_w, dout, dh, g->last_w, g->last_b);
+    norm_modulate_back(s[L].x, last_mod + C, dh, dx[L % 2], dlast_mod, dlast_mod + C);
+    linear_back(1, C, 2 * C, cond, w->last_mod_w, dlast_mod, dcond, g->last_mod_w, g->last_mod_b);
     for (int l = L - 1; l >= 0; l--) {
         memset(dx[l % 2], 0, sizeof dx[0]);
         block_back(&w->blocks[l], &g->blocks[l], &s[l], cond, dx[(l + 1) % 2], dx[l % 2], dcond);
     }
     for (int i = 0; i < T * C; i++)
-        g->pos[0][i] += dx[0][i];
-    linear_back(T, I, C, x, w->patch_w[0], dx[0], NULL, g->patch_w[0], g->patch_b);
+        g->pos[i] += dx[0][i];
+    linear_back(T, I, C, x, w->patch_w, dx[0], NULL, g->patch_w, g->patch_b);
     for (int c = 0; c < C; c++) {
-        dcond[c] *= silu_back(e2[c] + w->classes[y][c]);
-        g->classes[y][c] += dcond[c];
+        dcond[c] *= silu_back(e2[c] + w->classes[y * C + c]);
+        g->classes[y * C + c] += dcond[c];
     }
-    linear_back(1, C, C, e1, w->t2_w[0], dcond, de1, g->t2_w[0], g->t2_b);
+    linear_back(1, C, C, e1, w->t2_w, dcond, de1, g->t2_w, g->t2_b);
     for (int c = 0; c < C; c++)
         de1[c] *= silu_back(e0[c]);
-    linear_back(1, E, C, wave, w->t0_w[0], de1, NULL, g->t0_w[0], g->t0_b);
+    linear_back(1, E, C, wave, w->t0_w, de1, NULL, g->t0_w, g->t0_b);
     return loss;
 }
 
@@ -244,17 +243,17 @@ double *dit_by_hand_weight(dit *w, const char *name) {
     const struct {
         const char *name;
         double *at;
-    } top[] = {{"x_embedder.proj.weight", w->patch_w[0]},
+    } top[] = {{"x_embedder.proj.weight", w->patch_w},
                {"x_embedder.proj.bias", w->patch_b},
-               {"pos_embed", w->pos[0]},
-               {"t_embedder.mlp.0.weight", w->t0_w[0]},
+               {"pos_embed", w->pos},
+               {"t_embedder.mlp.0.weight", w->t0_w},
                {"t_embedder.mlp.0.bias", w->t0_b},
-               {"t_embedder.mlp.2.weight", w->t2_w[0]},
+               {"t_embedder.mlp.2.weight", w->t2_w},
                {"t_embedder.mlp.2.bias", w->t2_b},
-               {"y_embedder.embedding_table.weight", w->classes[0]},
-               {"final_layer.adaLN_modulation.1.weight", w->last_mod_w[0]},
+               {"y_embedder.embedding_table.weight", w->classes},
+               {"final_layer.adaLN_modulation.1.weight", w->last_mod_w},
                {"final_layer.adaLN_modulation.1.bias", w->last_mod_b},
-               {"final_layer.linear.weight", w->last_w[0]},
+               {"final_layer.linear.weight", w->last_w},
                {"final_layer.linear.bias", w->last_b}};
     for (unsigned i = 0; i < sizeof top / sizeof *top; i++)
         if (strcmp(top[i].name, name) == 0) return top[i].at;
@@ -264,15 +263,15 @@ double *dit_by_hand_weight(dit *w, const char *name) {
     const struct {
         const char *name;
         double *at;
-    } inner[] = {{"adaLN_modulation.1.weight", b->mod_w[0]},
+    } inner[] = {{"adaLN_modulation.1.weight", b->mod_w},
                  {"adaLN_modulation.1.bias", b->mod_b},
-                 {"attn.qkv.weight", b->qkv_w[0]},
+                 {"attn.qkv.weight", b->qkv_w},
                  {"attn.qkv.bias", b->qkv_b},
-                 {"attn.proj.weight", b->proj_w[0]},
+                 {"attn.proj.weight", b->proj_w},
                  {"attn.proj.bias", b->proj_b},
-                 {"mlp.fc1.weight", b->fc1_w[0]},
+                 {"mlp.fc1.weight", b->fc1_w},
                  {"mlp.fc1.bias", b->fc1_b},
-                 {"mlp.fc2.weight", b->fc2_w[0]},
+                 {"mlp.fc2.weight", b->fc2_w},
                  {"mlp.fc2.bias", b->fc2_b}};
     for (unsigned i = 0; i < sizeof inner / sizeof *inner; i++)
         if (strcmp(inner[i].name, name + used) == 0) return inner[i].at;

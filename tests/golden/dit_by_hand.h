@@ -6,22 +6,22 @@
 enum { T = 4, C = 8, N = 2, D = C / N, I = 16, O = 32, M = 32, L = 2, E = 256, K = 11 };
 
 typedef struct block {
-    double mod_w[6 * C][C], mod_b[6 * C];
-    double qkv_w[3 * C][C], qkv_b[3 * C];
-    double proj_w[C][C], proj_b[C];
-    double fc1_w[M][C], fc1_b[M];
-    double fc2_w[C][M], fc2_b[C];
+    double mod_w[6 * C * C], mod_b[6 * C];
+    double qkv_w[3 * C * C], qkv_b[3 * C];
+    double proj_w[C * C], proj_b[C];
+    double fc1_w[M * C], fc1_b[M];
+    double fc2_w[C * M], fc2_b[C];
 } block;
 
 /* All weights; a second one of these holds all gradients. */
 typedef struct dit {
-    double patch_w[C][I], patch_b[C];
-    double pos[T][C];
-    double t0_w[C][E], t0_b[C], t2_w[C][C], t2_b[C];
-    double classes[K][C];
+    double patch_w[C * I], patch_b[C];
+    double pos[T * C];
+    double t0_w[C * E], t0_b[C], t2_w[C * C], t2_b[C];
+    double classes[K * C];
     block blocks[L];
-    double last_mod_w[2 * C][C], last_mod_b[2 * C];
-    double last_w[O][C], last_b[O];
+    double last_mod_w[2 * C * C], last_mod_b[2 * C];
+    double last_w[O * C], last_b[O];
 } dit;
 
 /* Mean squared error between the model's output for patches x [T,I] at time t with class y and the

@@ -1,0 +1,155 @@
+#include "nn/module.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "support/op_check.h"
+
+static const reel_init uniform = {REEL_INIT_FAN_IN, 1};
+
+/* A store, a tape and a module on them; stores keep their names when recorded again. */
+typedef struct fixture {
+    reel_env *env;
+    reel_tape *tape;
+    reel_params *params;
+} fixture;
+
+static void open_fixture(fixture *f) {
+    f->env = op_test_env(1);
+    assert_int_equal(reel_ops_tape_new(f->env, &f->tape), REEL_OK);
+    assert_int_equal(reel_params_new(f->env, &f->params), REEL_OK);
+}
+
+static void close_fixture(fixture *f) {
+    reel_params_free(&f->params);
+    reel_tape_free(&f->tape);
+    reel_env_free(&f->env);
+}
+
+static reel_var record_two_layers(fixture *f) {
+    reel_nn nn = reel_nn_start(f->tape, f->params, REEL_F32);
+    reel_var x = reel_tape_input(f->tape, REEL_F32, REEL_SHAPE(3, 4), "x", NULL);
+    reel_nn_begin(&nn, "blocks.%d", 0);
+    x = reel_nn_linear(&nn, "fc1", x, 8, REEL_ACT_SILU);
+    reel_nn_end(&nn);
+    return reel_nn_linear(&nn, "out", x, 2, REEL_ACT_NONE);
+}
+
+static void test_params_an_open_store_learns_the_model(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f);
+    assert_true(record_two_layers(&f) > 0);
+    const char *const names[] = {"blocks.0.fc1.weight", "blocks.0.fc1.bias", "out.weight",
+                                 "out.bias"};
+    assert_int_equal(reel_params_count(f.params), 4);
+    assert_int_equal(reel_params_elements(f.params), 8 * 4 + 8 + 2 * 8 + 2);
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(reel_params_at(f.params, i)->name, names[i]);
+        assert_ptr_equal(reel_params_find(f.params, names[i]), reel_params_at(f.params, i));
+    }
+    assert_null(reel_params_find(f.params, "out.weigh"));
+    close_fixture(&f);
+}
+
+static void test_params_a_closed_store_names_what_is_missing(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f);
+    static float data[64];
+    assert_int_equal(
+        reel_params_set(f.params, "blocks.0.fc1.weight", REEL_F32, REEL_SHAPE(8, 4), data),
+        REEL_OK);
+    reel_params_close(f.params);
+    assert_int_equal(record_two_layers(&f), 0);
+    assert_int_equal(reel_tape_status(f.tape), REEL_E_FORMAT);
+    assert_non_null(strstr(reel_env_message(f.env), "parameter blocks.0.fc1.bias [8] is missing"));
+    close_fixture(&f);
+}
+
+static void test_params_a_wrong_shape_is_refused(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f);
+    static float data[64];
+    assert_int_equal(
+        reel_params_set(f.params, "blocks.0.fc1.weight", REEL_F32, REEL_SHAPE(4, 8), data),
+        REEL_OK);
+    assert_int_equal(record_two_layers(&f), 0);
+    assert_non_null(strstr(reel_env_message(f.env), "must be [8,4], got [4,8]"));
+    close_fixture(&f);
+}
+
+static void test_params_taken_names_and_bad_shapes_are_refused(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f);
+    assert_int_equal(reel_params_declare(f.params, "w", REEL_F32, REEL_SHAPE(2), uniform), REEL_OK);
+    assert_int_equal(reel_params_declare(f.params, "w", REEL_F32, REEL_SHAPE(2), uniform),
+                     REEL_E_ARG);
+    assert_non_null(strstr(reel_env_message(f.env), "w exists already"));
+    reel_env_clear(f.env);
+    assert_int_equal(reel_params_declare(f.params, "v", REEL_F32, REEL_SHAPE(-1), uniform),
+                     REEL_E_SHAPE);
+    assert_int_equal(reel_params_count(f.params), 1);
+    close_fixture(&f);
+}
+
+static void test_params_are_recorded_once_and_again_after_a_reset(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f);
+    reel_nn nn = reel_nn_start(f.tape, f.params, REEL_F32);
+    const reel_var first = reel_nn_param(&nn, "w", REEL_SHAPE(2, 2), uniform);
+    assert_int_equal(reel_nn_param(&nn, "w", REEL_SHAPE(2, 2), uniform), first);
+    assert_int_equal(reel_tape_value(f.tape, first)->kind, REEL_VALUE_PARAM);
+    reel_params_find(f.params, "w")->frozen = true;
+    reel_tape_reset(f.tape);
+    nn = reel_nn_start(f.tape, f.params, REEL_F32);
+    const reel_var again = reel_nn_param(&nn, "w", REEL_SHAPE(2, 2), uniform);
+    assert_int_equal(reel_tape_value(f.tape, again)->kind, REEL_VALUE_INPUT);
+    close_fixture(&f);
+}
+
+static void test_params_start_by_name_and_seed_alone(void **state) {
+    (void)state;
+    fixture f, g;
+    open_fixture(&f);
+    open_fixture(&g);
+    /* g holds another parameter first: the order of declaration must not matter */
+    assert_int_equal(reel_params_declare(g.params, "first", REEL_F32, REEL_SHAPE(5), uniform),
+                     REEL_OK);
+    assert_int_equal(reel_params_declare(f.params, "w", REEL_F32, REEL_SHAPE(64, 100), uniform),
+                     REEL_OK);
+    assert_int_equal(reel_params_declare(g.params, "w", REEL_F32, REEL_SHAPE(64, 100), uniform),
+                     REEL_OK);
+    assert_int_equal(reel_params_initialise(f.params, 3), REEL_OK);
+    assert_int_equal(reel_params_initialise(g.params, 3), REEL_OK);
+    const float *a = reel_params_find(f.params, "w")->data,
+                *b = reel_params_find(g.params, "w")->data;
+    assert_memory_equal(a, b, 6400 * sizeof *a);
+    float least = 1, most = -1;
+    for (int i = 0; i < 6400; i++) {
+        if (a[i] < least) least = a[i];
+        if (a[i] > most) most = a[i];
+    }
+    /* uniform in +-1/sqrt(fan_in 100): 6400 draws come within 1% of both ends, never past them */
+    assert_true(least >= -0.1f && least < -0.099f && most <= 0.1f && most > 0.099f);
+    close_fixture(&f);
+    close_fixture(&g);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_params_an_open_store_learns_the_model),
+        cmocka_unit_test(test_params_a_closed_store_names_what_is_missing),
+        cmocka_unit_test(test_params_a_wrong_shape_is_refused),
+        cmocka_unit_test(test_params_taken_names_and_bad_shapes_are_refused),
+        cmocka_unit_test(test_params_are_recorded_once_and_again_after_a_reset),
+        cmocka_unit_test(test_params_start_by_name_and_seed_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
