@@ -77,6 +77,20 @@ static void test_alloc_tags_beyond_the_table_share_the_last(void **state) {
     reel_env_free(&env);
 }
 
+static void test_alloc_peak_stays_when_memory_goes(void **state) {
+    (void)state;
+    reel_env *env = NULL; /* its own: peaks of other tests do not count */
+    assert_int_equal(make_env((void **)&env), 0);
+    void *large = reel_alloc(env, 1000, "peaks");
+    reel_free(env, large);
+    void *small = reel_alloc(env, 10, "peaks");
+    assert_int_equal(env->allocator.bytes, 10);
+    assert_int_equal(env->allocator.peak_bytes, 1000);
+    assert_int_equal(usage_of(env, "peaks")->peak_bytes, 1000);
+    reel_free(env, small);
+    reel_env_free(&env);
+}
+
 static void test_calloc_zeroes_and_checks_the_product(void **state) {
     reel_env *env = *state;
     char *block = reel_calloc(env, 100, 3, "zeroed");
@@ -86,6 +100,7 @@ static void test_calloc_zeroes_and_checks_the_product(void **state) {
     reel_env_clear(env);
     assert_null(reel_calloc(env, INT64_MAX / 2, 3, "zeroed"));
     assert_non_null(strstr(reel_env_message(env), "zeroed"));
+    assert_null(reel_calloc(env, INT64_C(1) << 62, 8, "zeroed")); /* wraps round to 0 */
     assert_null(reel_calloc(env, -1, 3, "zeroed"));
     reel_env_clear(env);
 }
@@ -167,6 +182,7 @@ int main(void) {
         cmocka_unit_test(test_alloc_blocks_are_aligned),
         cmocka_unit_test(test_alloc_accounts_by_tag),
         cmocka_unit_test(test_alloc_tags_beyond_the_table_share_the_last),
+        cmocka_unit_test(test_alloc_peak_stays_when_memory_goes),
         cmocka_unit_test(test_calloc_zeroes_and_checks_the_product),
         cmocka_unit_test(test_realloc_keeps_the_contents),
         cmocka_unit_test(test_alloc_fails_from_the_kth_call_on),

@@ -123,6 +123,14 @@ static void test_rng_normal_has_the_recorded_bytes(void **state) {
     assert_int_equal(hash, 0x2419225f0d3e708du);
 }
 
+static void test_rng_uniform_is_the_top_24_bits_of_its_word(void **state) {
+    (void)state;
+    for (uint64_t i = 0; i < 64; i++) {
+        const uint32_t word = reel_rng(5, 6, i / 4).word[i % 4];
+        assert_true(reel_rng_uniform(5, 6, i) == (float)ldexp((double)(word >> 8), -24));
+    }
+}
+
 static void test_rng_uniform_is_in_its_range_and_even(void **state) {
     (void)state;
     enum { M = 1 << 16, N_BINS = 64 };
@@ -185,6 +193,7 @@ int main(void) {
         cmocka_unit_test(test_rng_normal_has_the_moments_of_a_normal),
         cmocka_unit_test(test_rng_normal_matches_box_muller_in_libm),
         cmocka_unit_test(test_rng_normal_has_the_recorded_bytes),
+        cmocka_unit_test(test_rng_uniform_is_the_top_24_bits_of_its_word),
         cmocka_unit_test(test_rng_uniform_is_in_its_range_and_even),
         cmocka_unit_test(test_rng_below_stays_below),
         cmocka_unit_test(test_rng_permute_is_a_permutation),

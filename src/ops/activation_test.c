@@ -45,6 +45,8 @@ static void test_activation_checks_at_odd_sizes(void **state) {
         op_check(&c);
         c.in[0].dtype = REEL_BF16;
         op_check(&c);
+        c.in[0].shape = REEL_SHAPE(113); /* one element beyond the whole vectors of every level */
+        op_check_kernels(&c);
         c.in[0].shape = REEL_SHAPE(5, 16389); /* several tasks, and a ragged end */
         op_check_kernels(&c);
     }

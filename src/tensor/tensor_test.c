@@ -54,6 +54,7 @@ static void test_shape_equal_looks_at_rank_and_dims(void **state) {
     assert_true(reel_shape_equal(&a, &same));
     assert_false(reel_shape_equal(&a, &longer));
     assert_false(reel_shape_equal(&a, &other));
+    assert_false(reel_shape_equal(&other, &a));
 }
 
 static void test_shape_text_fits_the_widest(void **state) {
