@@ -15,7 +15,26 @@ int64_t reel_broadcast_index(const reel_shape *result, const reel_shape *operand
     return index;
 }
 
+bool reel_broadcasts_to(const reel_shape *slim, const reel_shape *wide) {
+    bool fits = slim->rank <= wide->rank;
+    for (int k = 1; fits && k <= slim->rank; k++) {
+        const int64_t d = slim->dim[slim->rank - k];
+        fits = d == 1 || d == wide->dim[wide->rank - k];
+    }
+    return fits;
+}
+
+/* Hands factor * g, of the result's shape, to an operand that may have been broadcast. */
+static void give(reel_tape *t, reel_var operand, reel_var g, float factor) {
+    if (!reel_tape_wants_grad(t, operand)) return;
+    const reel_shape shape = reel_tape_value(t, operand)->shape;
+    const reel_dtype dtype = reel_tape_grad_dtype(t, operand);
+    reel_tape_add_grad(t, operand, reel_sum_to_scaled(t, g, shape, dtype, factor));
+}
+
+/* What add, mul and combine share: shapes that broadcast, and the wider dtype. */
 static reel_status binary_shape(reel_env *env, reel_call *c) {
+    const reel_binary_attr *attr = c->attr;
     const reel_tensor *a = &c->in[0], *b = &c->in[1];
     if (!reel_dtype_is_float(a->dtype) || !reel_dtype_is_float(b->dtype))
         return reel_fail(env, REEL_E_SHAPE, "operands must be float types, got %s and %s",
@@ -24,7 +43,7 @@ static reel_status binary_shape(reel_env *env, reel_call *c) {
     reel_tensor *y = &c->out[0];
     c->n_out = 1;
     y->shape = wide->shape;
-    y->dtype = a->dtype == b->dtype ? a->dtype : REEL_F32;
+    y->dtype = a->dtype == b->dtype && !attr->wide ? a->dtype : REEL_F32;
     for (int k = 1; k <= slim->shape.rank; k++) {
         int64_t *d = &y->shape.dim[wide->shape.rank - k];
         const int64_t e = slim->shape.dim[slim->shape.rank - k];
@@ -38,32 +57,35 @@ static reel_status binary_shape(reel_env *env, reel_call *c) {
     return REEL_OK;
 }
 
+static double element_get(const reel_call *c, int operand, int64_t i) {
+    return reel_get(&c->in[operand],
+                    reel_broadcast_index(&c->out[0].shape, &c->in[operand].shape, i));
+}
+
+static double count_flops(const reel_call *c) {
+    return (double)reel_tensor_count(&c->out[0]);
+}
+
 /* ---- add ---- */
 
 static void add_ref(const reel_call *c) {
-    const reel_tensor *a = &c->in[0], *b = &c->in[1], *y = &c->out[0];
-    const int64_t n = reel_tensor_count(y);
+    const int64_t n = reel_tensor_count(&c->out[0]);
     for (int64_t i = 0; i < n; i++)
-        reel_put(y, i,
-                 reel_get(a, reel_broadcast_index(&y->shape, &a->shape, i)) +
-                     reel_get(b, reel_broadcast_index(&y->shape, &b->shape, i)));
+        reel_put(&c->out[0], i, element_get(c, 0, i) + element_get(c, 1, i));
 }
 const reel_kernel reel_ref_add = {.name = "add.ref", .run = add_ref};
 
-/* Hands g, of the result's shape, to an operand that may have been broadcast. */
-static void give(reel_tape *t, reel_var operand, reel_var g) {
-    if (!reel_tape_wants_grad(t, operand)) return;
-    const reel_shape shape = reel_tape_value(t, operand)->shape;
-    reel_tape_add_grad(t, operand, reel_sum_to(t, g, shape, reel_tape_grad_dtype(t, operand)));
-}
-
 static void add_grad(reel_tape *t, const reel_record *r, const reel_var *dout) {
-    give(t, r->in[0], dout[0]);
-    give(t, r->in[1], dout[0]);
+    give(t, r->in[0], dout[0], 1);
+    give(t, r->in[1], dout[0], 1);
 }
 
-const reel_op reel_op_add = {
-    .name = "add", .id = REEL_OP_ADD, .shape = binary_shape, .grad = add_grad, .inplace = 3};
+const reel_op reel_op_add = {.name = "add",
+                             .id = REEL_OP_ADD,
+                             .shape = binary_shape,
+                             .grad = add_grad,
+                             .flops = count_flops,
+                             .inplace = 3};
 
 reel_var reel_add(reel_tape *t, reel_var a, reel_var b) {
     return REEL_RECORD(t, &reel_op_add, NULL, 0, a, b);
@@ -72,26 +94,166 @@ reel_var reel_add(reel_tape *t, reel_var a, reel_var b) {
 /* ---- mul ---- */
 
 static void mul_ref(const reel_call *c) {
-    const reel_tensor *a = &c->in[0], *b = &c->in[1], *y = &c->out[0];
-    const int64_t n = reel_tensor_count(y);
+    const int64_t n = reel_tensor_count(&c->out[0]);
     for (int64_t i = 0; i < n; i++)
-        reel_put(y, i,
-                 reel_get(a, reel_broadcast_index(&y->shape, &a->shape, i)) *
-                     reel_get(b, reel_broadcast_index(&y->shape, &b->shape, i)));
+        reel_put(&c->out[0], i, element_get(c, 0, i) * element_get(c, 1, i));
 }
 const reel_kernel reel_ref_mul = {.name = "mul.ref", .run = mul_ref};
 
-static void mul_grad(reel_tape *t, const reel_record *r, const reel_var *dout) {
-    const reel_var a = r->in[0], b = r->in[1];
-    if (reel_tape_wants_grad(t, a)) give(t, a, reel_mul(t, dout[0], b));
-    if (reel_tape_wants_grad(t, b)) give(t, b, reel_mul(t, dout[0], a));
+/* The gradient of one factor is g times the other, kept in f32 where it is summed or stored so. */
+static void mul_give(reel_tape *t, reel_var operand, reel_var g, reel_var other) {
+    if (!reel_tape_wants_grad(t, operand)) return;
+    const bool summed =
+        !reel_shape_equal(&reel_tape_value(t, operand)->shape, &reel_tape_value(t, g)->shape);
+    const reel_binary_attr attr = {.wide = summed || reel_tape_grad_dtype(t, operand) == REEL_F32};
+    give(t, operand, REEL_RECORD(t, &reel_op_mul, &attr, sizeof attr, g, other), 1);
 }
 
-const reel_op reel_op_mul = {
-    .name = "mul", .id = REEL_OP_MUL, .shape = binary_shape, .grad = mul_grad, .inplace = 3};
+static void mul_grad(reel_tape *t, const reel_record *r, const reel_var *dout) {
+    mul_give(t, r->in[0], dout[0], r->in[1]);
+    mul_give(t, r->in[1], dout[0], r->in[0]);
+}
+
+const reel_op reel_op_mul = {.name = "mul",
+                             .id = REEL_OP_MUL,
+                             .shape = binary_shape,
+                             .grad = mul_grad,
+                             .flops = count_flops,
+                             .inplace = 3};
 
 reel_var reel_mul(reel_tape *t, reel_var a, reel_var b) {
     return REEL_RECORD(t, &reel_op_mul, NULL, 0, a, b);
+}
+
+/* ---- combine: y = p a + q b ---- */
+
+static void combine_ref(const reel_call *c) {
+    const reel_binary_attr *attr = c->attr;
+    const double p = (double)attr->p, q = (double)attr->q;
+    const int64_t n = reel_tensor_count(&c->out[0]);
+    for (int64_t i = 0; i < n; i++)
+        reel_put(&c->out[0], i, p * element_get(c, 0, i) + q * element_get(c, 1, i));
+}
+const reel_kernel reel_ref_combine = {.name = "combine.ref", .run = combine_ref};
+
+static double combine_flops(const reel_call *c) {
+    return 3.0 * (double)reel_tensor_count(&c->out[0]);
+}
+
+static void combine_grad(reel_tape *t, const reel_record *r, const reel_var *dout) {
+    const reel_binary_attr *attr = (const void *)r->attr;
+    give(t, r->in[0], dout[0], attr->p);
+    give(t, r->in[1], dout[0], attr->q);
+}
+
+const reel_op reel_op_combine = {.name = "combine",
+                                 .id = REEL_OP_COMBINE,
+                                 .shape = binary_shape,
+                                 .grad = combine_grad,
+                                 .flops = combine_flops,
+                                 .inplace = 3};
+
+reel_var reel_combine(reel_tape *t, reel_var a, float p, reel_var b, float q) {
+    const reel_binary_attr attr = {.p = p, .q = q};
+    return REEL_RECORD(t, &reel_op_combine, &attr, sizeof attr, a, b);
+}
+
+reel_var reel_sub(reel_tape *t, reel_var a, reel_var b) {
+    return reel_combine(t, a, 1, b, -1);
+}
+
+/* ---- scale: y = factor x + offset ---- */
+
+static reel_status scale_shape(reel_env *env, reel_call *c) {
+    const reel_scale_attr *attr = c->attr;
+    if (!reel_dtype_is_float(c->in[0].dtype))
+        return reel_fail(env, REEL_E_SHAPE, "x must be a float type, got %s",
+                         reel_dtype_name(c->in[0].dtype));
+    c->n_out = 1;
+    c->out[0] = (reel_tensor){.dtype = (reel_dtype)attr->out_dtype, .shape = c->in[0].shape};
+    return REEL_OK;
+}
+
+static void scale_ref(const reel_call *c) {
+    const reel_scale_attr *attr = c->attr;
+    const int64_t n = reel_tensor_count(&c->out[0]);
+    for (int64_t i = 0; i < n; i++)
+        reel_put(&c->out[0], i,
+                 (double)attr->factor * reel_get(&c->in[0], i) + (double)attr->offset);
+}
+const reel_kernel reel_ref_scale = {.name = "scale.ref", .run = scale_ref};
+
+static void scale_grad(reel_tape *t, const reel_record *r, const reel_var *dout) {
+    const reel_scale_attr *attr = (const void *)r->attr;
+    give(t, r->in[0], dout[0], attr->factor);
+}
+
+static double scale_flops(const reel_call *c) {
+    return 2.0 * (double)reel_tensor_count(&c->out[0]);
+}
+
+const reel_op reel_op_scale = {.name = "scale",
+                               .id = REEL_OP_SCALE,
+                               .shape = scale_shape,
+                               .grad = scale_grad,
+                               .flops = scale_flops,
+                               .inplace = 1};
+
+reel_var reel_scale(reel_tape *t, reel_var x, float factor, float offset) {
+    const reel_scale_attr attr = {reel_tape_value(t, x)->dtype, factor, offset};
+    return REEL_RECORD(t, &reel_op_scale, &attr, sizeof attr, x);
+}
+
+/* ---- lerp: y = a + at (b - a) ---- */
+
+static reel_status lerp_shape(reel_env *env, reel_call *c) {
+    const reel_tensor *a = &c->in[0], *b = &c->in[1], *at = &c->in[2];
+    for (int i = 0; i < 3; i++)
+        if (!reel_dtype_is_float(c->in[i].dtype))
+            return reel_fail(env, REEL_E_SHAPE, "operand %d must be a float type, got %s", i,
+                             reel_dtype_name(c->in[i].dtype));
+    if (!reel_shape_equal(&a->shape, &b->shape))
+        return reel_fail(env, REEL_E_SHAPE, "a %s needs b of its shape, got %s",
+                         REEL_SHAPE_STR(&a->shape), REEL_SHAPE_STR(&b->shape));
+    if (!reel_broadcasts_to(&at->shape, &a->shape))
+        return reel_fail(env, REEL_E_SHAPE, "a %s needs t that broadcasts to it, got %s",
+                         REEL_SHAPE_STR(&a->shape), REEL_SHAPE_STR(&at->shape));
+    c->n_out = 1;
+    c->out[0] =
+        (reel_tensor){.dtype = a->dtype == b->dtype ? a->dtype : REEL_F32, .shape = a->shape};
+    return REEL_OK;
+}
+
+static void lerp_ref(const reel_call *c) {
+    const int64_t n = reel_tensor_count(&c->out[0]);
+    for (int64_t i = 0; i < n; i++) {
+        const double a = reel_get(&c->in[0], i), b = reel_get(&c->in[1], i);
+        reel_put(&c->out[0], i, a + element_get(c, 2, i) * (b - a));
+    }
+}
+const reel_kernel reel_ref_lerp = {.name = "lerp.ref", .run = lerp_ref};
+
+/* da = (1 - t) dy, db = t dy, dt = the sum of (b - a) dy over what t was broadcast along. */
+static void lerp_grad(reel_tape *t, const reel_record *r, const reel_var *dout) {
+    const reel_var a = r->in[0], b = r->in[1], at = r->in[2];
+    mul_give(t, b, dout[0], at);
+    if (reel_tape_wants_grad(t, a)) mul_give(t, a, dout[0], reel_scale(t, at, -1, 1));
+    if (reel_tape_wants_grad(t, at)) mul_give(t, at, dout[0], reel_sub(t, b, a));
+}
+
+static double lerp_flops(const reel_call *c) {
+    return 3.0 * (double)reel_tensor_count(&c->out[0]);
+}
+
+const reel_op reel_op_lerp = {.name = "lerp",
+                              .id = REEL_OP_LERP,
+                              .shape = lerp_shape,
+                              .grad = lerp_grad,
+                              .flops = lerp_flops,
+                              .inplace = 3};
+
+reel_var reel_lerp(reel_tape *t, reel_var a, reel_var b, reel_var at) {
+    return REEL_RECORD(t, &reel_op_lerp, NULL, 0, a, b, at);
 }
 
 /* ---- cast ---- */
@@ -121,50 +283,4 @@ reel_var reel_cast(reel_tape *t, reel_var x, reel_dtype dtype) {
     if (reel_tape_value(t, x)->dtype == dtype) return x;
     const reel_cast_attr attr = {.out_dtype = dtype};
     return REEL_RECORD(t, &reel_op_cast, &attr, sizeof attr, x);
-}
-
-/* ---- sum_to: undoes broadcasting ---- */
-
-static reel_status sum_to_shape(reel_env *env, reel_call *c) {
-    const reel_cast_attr *attr = c->attr;
-    const reel_shape *x = &c->in[0].shape, *y = &attr->shape;
-    bool fits = y->rank <= x->rank;
-    for (int k = 1; fits && k <= y->rank; k++)
-        fits = y->dim[y->rank - k] == 1 || y->dim[y->rank - k] == x->dim[x->rank - k];
-    if (!fits)
-        return reel_fail(env, REEL_E_SHAPE, "x %s is not a broadcast of %s", REEL_SHAPE_STR(x),
-                         REEL_SHAPE_STR(y));
-    c->n_out = 1;
-    c->out[0] = (reel_tensor){.dtype = (reel_dtype)attr->out_dtype, .shape = *y};
-    return REEL_OK;
-}
-
-/* Quadratic on purpose: every output element gathers its inputs in rising order. */
-static void sum_to_ref(const reel_call *c) {
-    const reel_tensor *x = &c->in[0], *y = &c->out[0];
-    const int64_t n_x = reel_tensor_count(x), n_y = reel_tensor_count(y);
-    for (int64_t o = 0; o < n_y; o++) {
-        double sum = 0;
-        for (int64_t i = 0; i < n_x; i++)
-            if (reel_broadcast_index(&x->shape, &y->shape, i) == o) sum += reel_get(x, i);
-        reel_put(y, o, sum);
-    }
-}
-const reel_kernel reel_ref_sum_to = {.name = "sum_to.ref", .run = sum_to_ref};
-
-/* The gradient of a sum is dy for every summand: dy * 1 broadcast. */
-static void sum_to_grad(reel_tape *t, const reel_record *r, const reel_var *dout) {
-    if (!reel_tape_wants_grad(t, r->in[0])) return;
-    reel_tape_fail(t, REEL_E_UNSUPPORTED, "sum_to has no gradient: use sum (value %d)",
-                   (int)dout[0]);
-}
-
-const reel_op reel_op_sum_to = {
-    .name = "sum_to", .id = REEL_OP_SUM_TO, .shape = sum_to_shape, .grad = sum_to_grad};
-
-reel_var reel_sum_to(reel_tape *t, reel_var x, reel_shape shape, reel_dtype dtype) {
-    const reel_value *v = reel_tape_value(t, x);
-    if (reel_shape_equal(&v->shape, &shape)) return reel_cast(t, x, dtype);
-    const reel_cast_attr attr = {.out_dtype = dtype, .shape = shape};
-    return REEL_RECORD(t, &reel_op_sum_to, &attr, sizeof attr, x);
 }
