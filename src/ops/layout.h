@@ -1,8 +1,4 @@
-/* Moving data without moving it: reshape.
- *
- * What does move data: permute.h (axes), concat.h (joining and splitting), slice.h (cutting and
- * padding).
- */
+/* Moving data without computing: reshape. */
 #ifndef REEL_OPS_LAYOUT_H
 #define REEL_OPS_LAYOUT_H
 
@@ -13,8 +9,7 @@ typedef struct reel_reshape_attr {
     reel_shape shape;
 } reel_reshape_attr;
 
-/* x of any dtype under another shape of as many elements: a view, no data moves; x itself when it
- * has that shape. Fails the tape with REEL_E_SHAPE when the counts differ. */
+/* x under another shape of as many elements: a view, no data moves. */
 reel_var reel_reshape(reel_tape *tape, reel_var x, reel_shape shape);
 
 #endif

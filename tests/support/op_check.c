@@ -343,6 +343,21 @@ void op_check_kernels(const op_case *c) {
     rig_close(&ref);
 }
 
+void op_check_same(const op_case *fused, const op_case *composed, double tol) {
+    op_case c = *fused;
+    c.tolerance = tol;
+    rig a, b;
+    rig_open(&a, &c, 1, -1);
+    rig_record(&a, !c.no_gradient);
+    rig_plan_and_run(&a, NULL);
+    rig_open(&b, composed, 1, -1);
+    rig_record(&b, !c.no_gradient);
+    rig_plan_and_run(&b, NULL);
+    expect_close_run(&c, &a, &b, "fused");
+    rig_close(&b);
+    rig_close(&a);
+}
+
 void op_check(const op_case *c) {
     bool f32 = true;
     for (int i = 0; i < c->n_in; i++)
