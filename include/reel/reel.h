@@ -96,6 +96,44 @@ typedef void reel_kernel_visit(void *context, const char *operation, int n,
 REEL_MUST_USE REEL_API reel_status reel_kernels_list(reel_env *env, const char *level,
                                                      reel_kernel_visit *visit, void *context);
 
+/* ---- weight files ---- */
+
+/* An open safetensors file, or the files an x.safetensors.index.json names. */
+typedef struct reel_weights reel_weights;
+
+enum { REEL_WEIGHT_MAX_RANK = 6 };
+
+/* What the file says of one tensor. */
+typedef struct reel_weight {
+    const char *name;                  /* UTF-8; borrowed from the open file */
+    const char *dtype;                 /* "f32", "bf16", "f16", "i32", "i64", "u8"; static */
+    int rank;                          /* 0 (a scalar) to REEL_WEIGHT_MAX_RANK */
+    int64_t dim[REEL_WEIGHT_MAX_RANK]; /* entries from rank on are 0 */
+    int64_t n_elements;
+    int64_t n_bytes;
+} reel_weight;
+
+/* Opens and checks path against every rule of the format: a .safetensors file, or a .json index and
+ * all its files. REEL_E_IO, REEL_E_FORMAT or REEL_E_UNSUPPORTED with what was wrong and where. The
+ * caller closes *weights, before env is freed. */
+REEL_MUST_USE REEL_API reel_status reel_weights_open(reel_env *env, const char *path,
+                                                     reel_weights **weights);
+/* Closes *weights and nulls it; NULL-safe. Names got from it are gone. */
+REEL_API void reel_weights_close(reel_weights **weights);
+
+/* Tensors, and the i-th of them, i in [0, count), by name in byte order. */
+REEL_API int64_t reel_weights_count(const reel_weights *weights);
+REEL_API reel_weight reel_weights_at(const reel_weights *weights, int64_t i);
+
+/* Files, and the path of the i-th, i in [0, files). Borrowed. */
+REEL_API int reel_weights_files(const reel_weights *weights);
+REEL_API const char *reel_weights_file(const reel_weights *weights, int i);
+
+/* Pairs of text in the "__metadata__" of file i, and the k-th of them. Borrowed. */
+REEL_API int64_t reel_weights_metadata_count(const reel_weights *weights, int i);
+REEL_API void reel_weights_metadata_at(const reel_weights *weights, int i, int64_t k,
+                                       const char **key, const char **value);
+
 #ifdef __cplusplus
 }
 #endif

@@ -64,6 +64,13 @@ void reel_env_clear(reel_env *env) {
     pthread_mutex_unlock(&env->message_lock);
 }
 
+/* Messages quote names out of files. A newline or a terminal's escape sequence in one of them must
+ * not reach the reader's terminal or log. */
+static void blank_controls(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+}
+
 reel_status reel_fail(reel_env *env, reel_status status, const char *format, ...) {
     pthread_mutex_lock(&env->message_lock);
     if (env->status == REEL_OK) {
@@ -72,6 +79,7 @@ reel_status reel_fail(reel_env *env, reel_status status, const char *format, ...
         va_start(arguments, format);
         vsnprintf(env->message, sizeof env->message, format, arguments);
         va_end(arguments);
+        blank_controls(env->message);
     }
     pthread_mutex_unlock(&env->message_lock);
     return status;
@@ -83,6 +91,7 @@ void reel_fail_within(reel_env *env, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(prefix, sizeof prefix, format, arguments);
     va_end(arguments);
+    blank_controls(prefix);
     pthread_mutex_lock(&env->message_lock);
     if (env->status != REEL_OK) {
         /* Shift the message right by the prefix; what does not fit is lost at the end, because the

@@ -43,7 +43,8 @@ bool reel_fault_due(int64_t *countdown);
 
 /* Sets the message if this is the first failure since the last clear, and returns status, so that
  * a caller writes `return reel_fail(env, REEL_E_SHAPE, "x %s needs ...", ...)`.
- * No newline, no capital, no "error:" in the message. */
+ * No newline, no capital, no "error:" in the message; control characters, which names out of
+ * files may have, become '?'. */
 reel_status reel_fail(reel_env *env, reel_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

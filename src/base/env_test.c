@@ -58,6 +58,14 @@ static void test_env_cuts_what_is_too_long(void **state) {
     reel_env_clear(env);
 }
 
+static void test_env_blanks_control_characters(void **state) {
+    reel_env *env = *state;
+    reel_fail(env, REEL_E_FORMAT, "tensor %s", "a\033[2Jb\nc\x7f caf\xc3\xa9");
+    reel_fail_within(env, "x\ty");
+    assert_string_equal(reel_env_message(env), "x?y: tensor a?[2Jb?c? caf\xc3\xa9");
+    reel_env_clear(env);
+}
+
 typedef struct heard {
     int n;
     reel_log_level level;
@@ -129,6 +137,7 @@ int main(void) {
         cmocka_unit_test(test_env_keeps_the_first_failure),
         cmocka_unit_test(test_env_within_says_where),
         cmocka_unit_test(test_env_cuts_what_is_too_long),
+        cmocka_unit_test(test_env_blanks_control_characters),
         cmocka_unit_test(test_log_passes_what_is_within_the_level),
         cmocka_unit_test(test_env_free_tells_of_a_leak),
         cmocka_unit_test(test_status_names_are_words),

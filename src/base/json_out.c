@@ -83,6 +83,16 @@ static int sequence_bytes(const unsigned char *s) {
     return n;
 }
 
+bool reel_utf8_valid(const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
+    while (*s) {
+        const int n = sequence_bytes(s);
+        if (n == 0) return false;
+        s += n;
+    }
+    return true;
+}
+
 static void append_quoted(reel_json_out *out, const char *text) {
     append(out, "\"", 1);
     const unsigned char *s = (const unsigned char *)text;

@@ -45,6 +45,9 @@ void reel_json_out_real(reel_json_out *out, double x);
 void reel_json_out_bool(reel_json_out *out, bool x);
 void reel_json_out_null(reel_json_out *out);
 
+/* True when every byte of text belongs to a UTF-8 sequence (RFC 3629). */
+bool reel_utf8_valid(const char *text);
+
 /* The text so far, borrowed until the next call; everything begun must have been ended.
  * REEL_E_NOMEM when any call before failed. */
 REEL_MUST_USE reel_status reel_json_out_text(const reel_json_out *out, const char **text,

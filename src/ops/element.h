@@ -32,4 +32,10 @@ static inline void reel_put(const reel_tensor *t, int64_t i, double x) {
     }
 }
 
+/* y[i] = x[j], bit for bit, for two tensors of one dtype, whichever it is: ops that only move. */
+static inline void reel_move(const reel_tensor *y, int64_t i, const reel_tensor *x, int64_t j) {
+    const int64_t item = reel_dtype_bytes(y->dtype);
+    memcpy((char *)y->data + i * item, (const char *)x->data + j * item, (size_t)item);
+}
+
 #endif

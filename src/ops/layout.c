@@ -17,6 +17,7 @@ static reel_status reshape_shape(reel_env *env, reel_call *c) {
 }
 
 static void reshape_grad(reel_tape *t, const reel_record *r, const reel_var *dout) {
+    if (!reel_tape_wants_grad(t, r->in[0])) return;
     const reel_var g = reel_cast(t, dout[0], reel_tape_grad_dtype(t, r->in[0]));
     reel_tape_add_grad(t, r->in[0], reel_reshape(t, g, reel_tape_value(t, r->in[0])->shape));
 }
@@ -28,6 +29,7 @@ const reel_op reel_op_reshape = {.name = "reshape",
                                  .view = true};
 
 reel_var reel_reshape(reel_tape *t, reel_var x, reel_shape shape) {
+    if (reel_shape_equal(&reel_tape_value(t, x)->shape, &shape)) return x;
     const reel_reshape_attr attr = {shape};
     return REEL_RECORD(t, &reel_op_reshape, &attr, sizeof attr, x);
 }

@@ -76,8 +76,9 @@ const reel_record *reel_tape_record_at(const reel_tape *tape, int index);
 /* ---- records ---- */
 
 /* Appends op(in...) and returns its first output; the others follow it (out + 1, ...). in[i] is 0
- * for an absent operand. attr is copied (attr_bytes <= REEL_ATTR_BYTES) and may be NULL. Returns 0
- * on failure. */
+ * for an absent operand. attr is copied (attr_bytes <= REEL_ATTR_BYTES) and may be NULL; it is
+ * compared by its bytes, so its struct must have no padding between fields and no pointers. Returns
+ * 0 on failure. */
 reel_var reel_tape_record(reel_tape *tape, const reel_op *op, const void *attr, int attr_bytes,
                           const reel_var *in, int n_in);
 /* The same with the operands written out: REEL_RECORD(tape, &reel_op_add, NULL, 0, x, y). */

@@ -15,6 +15,7 @@ enum { REEL_MAX_RANK = 6, REEL_SHAPE_TEXT = 160 };
 
 typedef struct reel_shape {
     int rank;                   /* 0 (a scalar) to REEL_MAX_RANK */
+    int unused;                 /* 0: no padding, so that attributes can be compared by bytes */
     int64_t dim[REEL_MAX_RANK]; /* >= 0; entries from rank on are 0 */
 } reel_shape;
 

@@ -16,6 +16,7 @@ typedef struct reel_command {
     int (*run)(int argc, const char *const *argv);
 } reel_command;
 
+extern const reel_command reel_command_info;
 extern const reel_command reel_command_kernels;
 
 /* Parses for a command: true when it is to go on. Otherwise help was printed or the command line

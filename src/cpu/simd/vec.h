@@ -105,12 +105,48 @@ VEC_INLINE void vf_store_part(float *p, vf x, int n) {
 #endif
 }
 VEC_INLINE vf vf_load_bf16_part(const reel_bf16 *p, int n) {
+#if REEL_ISA_LEVEL >= 2
+    return vf_from_bf16((vh)_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p));
+#else
     vh x = {0};
     memcpy(&x, p, (size_t)n * sizeof *p);
     return vf_from_bf16(x);
+#endif
 }
 VEC_INLINE void vf_store_bf16_part(reel_bf16 *p, vf x, int n) {
     const vh y = vf_to_bf16(x);
+#if REEL_ISA_LEVEL >= 2
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)y);
+#else
+    memcpy(p, &y, (size_t)n * sizeof *p);
+#endif
+}
+
+/* f16, n <= VF_N elements of it. Without the conversion instructions, element by element. */
+VEC_INLINE vf vf_load_f16_part(const reel_f16 *p, int n) {
+    vh x = {0};
+    memcpy(&x, p, (size_t)n * sizeof *p);
+#if REEL_ISA_LEVEL >= 2
+    return (vf)_mm512_cvtph_ps((__m256i)x);
+#elif REEL_ISA_LEVEL == 1
+    return (vf)_mm256_cvtph_ps((__m128i)x);
+#else
+    vf y = {0};
+    for (int i = 0; i < n; i++)
+        y[i] = reel_f16_to_f32(x[i]);
+    return y;
+#endif
+}
+VEC_INLINE void vf_store_f16_part(reel_f16 *p, vf x, int n) {
+#if REEL_ISA_LEVEL >= 2
+    const vh y = (vh)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#elif REEL_ISA_LEVEL == 1
+    const vh y = (vh)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+#else
+    vh y = {0};
+    for (int i = 0; i < n; i++)
+        y[i] = reel_f32_to_f16(x[i]);
+#endif
     memcpy(p, &y, (size_t)n * sizeof *p);
 }
 
