@@ -1,26 +1,12 @@
 /* activation and its gradient: one pass over memory. */
-#include "ops/activation.h"
+#include "cpu/simd/activation.h"
 
-#include "cpu/simd/vec.h"
 #include "ops/ops.h"
 
 enum { CHUNK = 1 << 14 }; /* elements a task takes: 64 KiB of f32, a fraction of L2 */
 
 static const float gelu_k = 0.79788456f; /* sqrt(2 / pi) */
 static const float gelu_c = 0.044715f;
-
-VEC_INLINE vf value(reel_activation f, vf x) {
-    switch (f) {
-    case REEL_ACT_GELU_TANH:
-        return 0.5f * x * (1.0f + vf_tanh(gelu_k * (x + gelu_c * x * x * x)));
-    case REEL_ACT_GELU_ERF:
-        return 0.5f * x * (1.0f + vf_erf(x * 0.70710678f));
-    case REEL_ACT_SILU:
-        return x * vf_sigmoid(x);
-    default:
-        return x;
-    }
-}
 
 VEC_INLINE vf slope(reel_activation f, vf x) {
     switch (f) {
@@ -44,11 +30,11 @@ VEC_INLINE void forward(const reel_call *c, int64_t from, int64_t to, reel_activ
                         bool bf16) {
     int64_t i = from;
     for (; i + VF_N <= to; i += VF_N)
-        vec_store(c->out[0].data, i, bf16, value(f, vec_load(c->in[0].data, i, bf16)));
+        vec_store(c->out[0].data, i, bf16, vec_activation(f, vec_load(c->in[0].data, i, bf16)));
     const int rest = (int)(to - i);
     if (rest)
         vec_store_part(c->out[0].data, i, bf16,
-                       value(f, vec_load_part(c->in[0].data, i, bf16, rest)), rest);
+                       vec_activation(f, vec_load_part(c->in[0].data, i, bf16, rest)), rest);
 }
 
 VEC_INLINE void forward_any(const reel_call *c, int64_t from, int64_t to, reel_activation f) {

@@ -1,0 +1,347 @@
+/* Products in two phases: b (and, for tiles, an awkward a) is packed into panels by all lanes, then
+ * blocks of y are computed, each by one lane: MB x NB sums over K in slices that fit the caches.
+ *
+ * Letters: Q 32-bit words along K, W the width of a panel (gemm_pack.h), MB NB a block of y.
+ */
+#include "cpu/simd/gemm.h"
+
+#include "cpu/simd/activation.h"
+#include "cpu/simd/gemm_kernel.h"
+
+/* How a product is cut up: a function of its shape, dtypes and the level alone. */
+typedef struct schedule {
+    bool pairs; /* words are bf16 pairs */
+    bool tiles;
+    bool a_packed;  /* tiles only: a's rows are not where tiles can be loaded from */
+    int64_t Q, QB;  /* words along K, and in one slice of it */
+    int64_t W;      /* width of b's panels */
+    int64_t NP, MS; /* panels of b, packed strips of a, in one batch */
+    int64_t MB, NB, n_m, n_n;
+    int64_t lane_words; /* scratch of a lane */
+    int64_t n_packs;    /* pieces of the packing phase */
+    int64_t per_pack;   /* panels or strips in one */
+} schedule;
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+static int64_t parts(int64_t n, int64_t of) {
+    return (n + of - 1) / of;
+}
+
+/* MB, NB: blocks at most as large as the L2 likes, small enough for many lanes, yet each worth the
+ * some hundred nanoseconds a piece costs. */
+static void cut_blocks(const reel_gemm *g, schedule *s) {
+    const int64_t unit_m = s->tiles ? 32 : MR, unit_n = s->tiles ? 32 : NR;
+    const int64_t max_m = s->tiles ? 512 : 128, max_n = s->tiles ? 512 : 8 * NR;
+    const double piece_flops = s->tiles ? 4e6 : 1e6;
+    const double flops = 2.0 * (double)g->M * (double)g->N * (double)g->K;
+    const int64_t wanted = (int64_t)(flops / piece_flops < 32 ? flops / piece_flops : 32) + 1;
+    int64_t n_n = parts(g->N, max_n);
+    const int64_t n_m = most(parts(g->M, max_m), parts(wanted, n_n));
+    s->MB = parts(parts(g->M, n_m), unit_m) * unit_m;
+    s->n_m = parts(g->M, s->MB);
+    n_n = most(n_n, wanted / s->n_m);
+    s->NB = parts(parts(g->N, n_n), unit_n) * unit_n;
+    s->n_n = parts(g->N, s->NB);
+}
+
+static schedule schedule_of(const reel_gemm *g) {
+    schedule s = {.pairs = REEL_ISA_LEVEL >= 3 && g->a.bf16 && g->b.bf16};
+    s.tiles = REEL_ISA_LEVEL >= 4 && s.pairs;
+    s.Q = s.pairs ? parts(g->K, 2) : g->K;
+    s.QB = 512;
+    s.W = NR;
+#if REEL_ISA_LEVEL >= 4
+    if (s.tiles) {
+        s.a_packed = !g->a.k_inside || g->K % 32 != 0 || g->M % TILE != 0;
+        s.Q = parts(s.Q, TILE) * TILE;
+        s.W = TILE;
+    }
+#endif
+    cut_blocks(g, &s);
+    s.NP = parts(g->N, s.W);
+    if (s.tiles) s.NP += s.NP % 2;
+    s.MS = s.a_packed ? parts(g->M, 32) * 2 : 0;
+    s.per_pack = most(1, (16 << 10) / most(1, s.W * s.Q));
+    s.n_packs = parts(s.NP + s.MS, s.per_pack);
+    const int64_t sums = s.Q > s.QB ? s.MB * s.NB : 0;
+    s.lane_words = sums + (s.tiles ? 0 : MR * s.QB + VF_N);
+    s.lane_words = parts(s.lane_words, 16) * 16;
+    return s;
+}
+
+static int64_t packed_words(const reel_gemm *g, const schedule *s) {
+    return g->n_batches * (s->NP * s->W + s->MS * 16) * s->Q;
+}
+
+int64_t REEL_ISA_NAME(reel_gemm_scratch)(const reel_gemm *g, int n_lanes) {
+    const schedule s = schedule_of(g);
+    return 4 * (packed_words(g, &s) + n_lanes * s.lane_words);
+}
+
+typedef struct job {
+    const reel_gemm *g;
+    schedule s;
+    float *b, *a; /* packed: [n_batches,NP,Q,W], [n_batches,MS,Q/16,16,16] */
+    float *lane;
+} job;
+
+static const void *offset(const void *p, int64_t n, bool bf16) {
+    return (const char *)p + n * (bf16 ? 2 : 4);
+}
+
+/* Batch i of a or b as packing reads it. */
+static gemm_source source_of(const reel_gemm *g, const reel_gemm_operand *x, int64_t n,
+                             int64_t batch, bool pairs) {
+    return (gemm_source){.data = offset(x->data, batch * n * g->K, x->bf16),
+                         .n = n,
+                         .K = g->K,
+                         .bf16 = x->bf16,
+                         .k_inside = x->k_inside,
+                         .pairs = pairs};
+}
+
+/* ---- packing ---- */
+
+VEC_INLINE void pack_panel_of(const gemm_source *from, int64_t at, const schedule *s, float *to) {
+    for (int64_t v = 0; v < s->W; v += VF_N)
+        pack_column(from, at + v, s->Q, to + v, (int)s->W);
+}
+
+/* The branches on layout and dtype are outside the loops. */
+static void pack_panel(const gemm_source *from, int64_t at, const schedule *s, float *to) {
+    gemm_source x = *from;
+#define WITH(inside, half, pair)                                                                   \
+    if (x.k_inside == (inside) && x.bf16 == (half) && x.pairs == (pair)) {                         \
+        x.k_inside = (inside), x.bf16 = (half), x.pairs = (pair);                                  \
+        pack_panel_of(&x, at, s, to);                                                              \
+        return;                                                                                    \
+    }
+    WITH(true, false, false)
+    WITH(true, true, false)
+    WITH(false, false, false)
+    WITH(false, true, false)
+#if REEL_ISA_LEVEL >= 3
+    WITH(true, true, true)
+    WITH(false, true, true)
+#endif
+#undef WITH
+}
+
+#if REEL_ISA_LEVEL >= 4
+/* Rows i.. i+16 of a as tiles [Q/16,16,16]. */
+static void pack_strip(const gemm_source *from, int64_t i, const schedule *s, float *to) {
+    if (from->k_inside) {
+        for (int64_t q = 0; q < s->Q; q += TILE)
+            load_block(from, i, q, words_of(from), to + q * TILE);
+        return;
+    }
+    float block[TILE_WORDS] __attribute__((aligned(64)));
+    const int count = (int)most(0, least(TILE, from->n - i));
+    for (int64_t q = 0; q < s->Q; q += TILE) {
+        for (int r = 0; r < TILE; r++) {
+            const bool inside = q + r < words_of(from) && count > 0;
+            vf word = {0};
+            if (inside)
+                word = count == TILE ? load_across_full(from, i, q + r)
+                                     : load_across(from, i, q + r, count);
+            vf_store(block + r * TILE, word);
+        }
+        transpose_words(block, TILE, to + q * TILE, TILE);
+    }
+}
+#endif
+
+static void pack_task(void *context, int64_t index, int lane) {
+    (void)lane;
+    const job *j = context;
+    const schedule *s = &j->s;
+    const int64_t batch = index / s->n_packs, first = index % s->n_packs * s->per_pack;
+    const gemm_source b = source_of(j->g, &j->g->b, j->g->N, batch, s->pairs);
+    for (int64_t k = first; k < least(first + s->per_pack, s->NP + s->MS); k++) {
+        if (k < s->NP) {
+            pack_panel(&b, k * s->W, s, j->b + (batch * s->NP + k) * s->Q * s->W);
+            continue;
+        }
+#if REEL_ISA_LEVEL >= 4
+        const gemm_source a = source_of(j->g, &j->g->a, j->g->M, batch, true);
+        const int64_t strip = k - s->NP;
+        pack_strip(&a, strip * TILE, s, j->a + (batch * s->MS + strip) * s->Q * TILE);
+#endif
+    }
+}
+
+/* ---- epilogue ---- */
+
+/* A block of y: rows m.., columns n.., sums c. */
+typedef struct patch {
+    int64_t batch, m, n;
+    int n_rows, n_cols;
+    const float *c;
+    int64_t ldc;
+} patch;
+
+VEC_INLINE void finish_row(const reel_gemm *g, const patch *p, int r, reel_activation act,
+                           bool bf16) {
+    const int64_t at = (p->batch * g->M + p->m + r) * g->N + p->n;
+    for (int i = 0; i < p->n_cols; i += VF_N) {
+        const int n = p->n_cols - i < VF_N ? p->n_cols - i : VF_N;
+        vf x = vf_load(p->c + r * p->ldc + i);
+        if (g->bias) x += vec_load_part(g->bias, p->batch * g->N + p->n + i, g->bias_bf16, n);
+        if (n == VF_N) {
+            if (g->pre) vec_store(g->pre, at + i, bf16, x);
+            vec_store(g->y, at + i, bf16, vec_activation(act, x));
+        } else {
+            if (g->pre) vec_store_part(g->pre, at + i, bf16, x, n);
+            vec_store_part(g->y, at + i, bf16, vec_activation(act, x), n);
+        }
+    }
+}
+
+VEC_INLINE void finish_rows(const reel_gemm *g, const patch *p, reel_activation act) {
+    for (int r = 0; r < p->n_rows; r++) {
+        if (g->y_bf16)
+            finish_row(g, p, r, act, true);
+        else
+            finish_row(g, p, r, act, false);
+    }
+}
+
+static void finish(const reel_gemm *g, const patch *p) {
+    switch (g->act) {
+    case REEL_ACT_GELU_TANH:
+        finish_rows(g, p, REEL_ACT_GELU_TANH);
+        break;
+    case REEL_ACT_GELU_ERF:
+        finish_rows(g, p, REEL_ACT_GELU_ERF);
+        break;
+    case REEL_ACT_SILU:
+        finish_rows(g, p, REEL_ACT_SILU);
+        break;
+    default:
+        finish_rows(g, p, REEL_ACT_NONE);
+    }
+}
+
+/* ---- blocks ---- */
+
+typedef struct block {
+    int64_t batch, m0, m1, n0, n1;
+    float *sums; /* [MB,NB] when K has several slices */
+    float *rows; /* a's rows or panel, where they must be rearranged */
+} block;
+
+/* Rows i.. i+MR of a, words q0.. q0+n, as the kernel wants them. */
+static gemm_rows rows_at(const job *j, const block *k, int64_t i, int64_t q0, int64_t n) {
+    const gemm_source a = source_of(j->g, &j->g->a, j->g->M, k->batch, j->s.pairs);
+    const int count = (int)least(MR, a.n - i);
+    if (!a.k_inside) {
+        for (int64_t q = 0; q < n; q++)
+            vf_store(k->rows + q * MR, i + VF_N <= a.n ? load_across_full(&a, i, q0 + q)
+                                                       : load_across(&a, i, q0 + q, count));
+        return (gemm_rows){.data = k->rows};
+    }
+    const bool in_place = count == MR && (a.pairs ? a.K % 2 == 0 : !a.bf16);
+    const int64_t stride = a.pairs ? a.K / 2 : a.K;
+    if (in_place) return (gemm_rows){(const float *)a.data + i * stride + q0, stride};
+    for (int r = 0; r < MR; r++)
+        for (int64_t q = 0; q < n; q += VF_N)
+            vf_store(k->rows + r * j->s.QB + q,
+                     r < count ? load_along_k(&a, i + r, q0 + q, (int)least(VF_N, n - q))
+                               : (vf){0});
+    return (gemm_rows){k->rows, j->s.QB};
+}
+
+/* Rows outside, panels of b inside: MR rows of a stay in L1, b streams from L2. */
+static void block_by_vectors(const job *j, const block *k) {
+    const schedule *s = &j->s;
+    float tile[MR * NR] __attribute__((aligned(64)));
+    for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
+        const int64_t n = least(s->QB, s->Q - q0);
+        for (int64_t i = k->m0; i < k->m1; i += MR) {
+            const gemm_rows a = rows_at(j, k, i, q0, n);
+            for (int64_t at = k->n0; at < k->n1; at += NR) {
+                const float *b = j->b + (k->batch * s->NP + at / NR) * s->Q * NR + q0 * NR;
+                const int n_cols = (int)least(NR, k->n1 - at);
+                float *c = k->sums ? k->sums + (i - k->m0) * s->NB + (at - k->n0) : tile;
+                const int64_t ldc = k->sums ? s->NB : NR;
+                block_sums_of[s->pairs][a.stride == 0][parts(n_cols, VF_N) - 1](n, a, b, c, ldc,
+                                                                                q0 > 0);
+                if (q0 + n < s->Q) continue;
+                finish(j->g, &(patch){k->batch, i, at, (int)least(MR, k->m1 - i), n_cols, c, ldc});
+            }
+        }
+    }
+}
+
+#if REEL_ISA_LEVEL >= 4
+static tile_rows tile_rows_at(const job *j, const block *k, int64_t i, int64_t q0) {
+    const schedule *s = &j->s;
+    if (s->a_packed) {
+        const float *strip = j->a + (k->batch * s->MS + i / TILE) * s->Q * TILE;
+        return (tile_rows){strip + q0 * TILE, TILE, TILE_WORDS, s->Q * TILE};
+    }
+    const float *a = (const float *)j->g->a.data + (k->batch * j->g->M + i) * s->Q;
+    return (tile_rows){a + q0, s->Q, TILE, s->Q * TILE};
+}
+
+/* Panels of b outside, rows inside: 32 columns of a slice stay in L1, a streams from L2. */
+static void block_by_tiles(const job *j, const block *k) {
+    const schedule *s = &j->s;
+    float tile[32 * 32] __attribute__((aligned(64)));
+    tiles_begin();
+    for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
+        const int64_t n = least(s->QB, s->Q - q0);
+        for (int64_t at = k->n0; at < k->n1; at += 32) {
+            const float *b = j->b + (k->batch * s->NP + at / TILE) * s->Q * TILE + q0 * TILE;
+            const int n_cols = (int)least(32, k->n1 - at);
+            for (int64_t i = k->m0; i < k->m1; i += 32) {
+                const tile_rows a = tile_rows_at(j, k, i, q0);
+                float *c = k->sums ? k->sums + (i - k->m0) * s->NB + (at - k->n0) : tile;
+                const int64_t ldc = k->sums ? s->NB : 32;
+                if (k->m1 - i > TILE)
+                    tile_sums(n, a, b, s->Q * TILE, c, ldc, q0 > 0, true);
+                else
+                    tile_sums(n, a, b, s->Q * TILE, c, ldc, q0 > 0, false);
+                if (q0 + n < s->Q) continue;
+                finish(j->g, &(patch){k->batch, i, at, (int)least(32, k->m1 - i), n_cols, c, ldc});
+            }
+        }
+    }
+    _tile_release();
+}
+#endif
+
+static void block_task(void *context, int64_t index, int lane) {
+    const job *j = context;
+    const schedule *s = &j->s;
+    float *scratch = j->lane + lane * s->lane_words;
+    const int64_t m = index % s->n_m, n = index / s->n_m % s->n_n;
+    const block k = {.batch = index / s->n_m / s->n_n,
+                     .m0 = m * s->MB,
+                     .m1 = least(j->g->M, (m + 1) * s->MB),
+                     .n0 = n * s->NB,
+                     .n1 = least(j->g->N, (n + 1) * s->NB),
+                     .sums = s->Q > s->QB ? scratch : NULL,
+                     .rows = scratch + (s->Q > s->QB ? s->MB * s->NB : 0)};
+#if REEL_ISA_LEVEL >= 4
+    if (s->tiles) {
+        block_by_tiles(j, &k);
+        return;
+    }
+#endif
+    block_by_vectors(j, &k);
+}
+
+void REEL_ISA_NAME(reel_gemm_run)(const reel_gemm *g) {
+    if (g->n_batches == 0 || g->M == 0 || g->N == 0) return;
+    job j = {.g = g, .s = schedule_of(g), .b = g->scratch};
+    j.a = j.b + g->n_batches * j.s.NP * j.s.W * j.s.Q;
+    j.lane = j.b + packed_words(g, &j.s);
+    reel_parallel_for(g->threads, g->n_batches * j.s.n_packs, pack_task, &j);
+    reel_parallel_for(g->threads, g->n_batches * j.s.n_m * j.s.n_n, block_task, &j);
+}

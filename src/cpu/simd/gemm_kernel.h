@@ -1,0 +1,168 @@
+/* The innermost loops of products: a block of sums held in registers.
+ *
+ * Each comes as one function of constants, inlined for every number of vectors it is needed for.
+ */
+#ifndef REEL_CPU_SIMD_GEMM_KERNEL_H
+#define REEL_CPU_SIMD_GEMM_KERNEL_H
+
+#include "cpu/simd/gemm_pack.h"
+
+/* MR x NV vectors of sums: as many as the registers hold beside NV vectors of b and one of a. */
+#if REEL_ISA_LEVEL >= 2
+enum { MR = 8, NV = 3 };
+#else
+enum { MR = 4, NV = 3 };
+#endif
+enum { NR = NV * VF_N };
+
+/* a as the kernel reads it: rows of words along K, or a panel [Q,MR]. */
+typedef struct gemm_rows {
+    const float *data;
+    int64_t stride; /* words between rows; 0: a panel */
+} gemm_rows;
+
+VEC_INLINE vf multiply_add(vf sum, const float *a, vf b, bool pairs) {
+#if REEL_ISA_LEVEL >= 3
+    if (pairs) {
+        int32_t word;
+        memcpy(&word, a, sizeof word);
+        return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(word), (__m512bh)b);
+    }
+#endif
+    (void)pairs;
+    return sum + vf_set(*a) * b;
+}
+
+/* c [MR, nv VF_N] (+)= a [MR,Q] b [Q, nv VF_N]; b is a panel of rows NR. */
+VEC_INLINE void block_sums(int64_t Q, gemm_rows a, const float *b, float *c, int64_t ldc,
+                           bool accumulate, int nv, bool panel, bool pairs) {
+    vf sum[MR][NV];
+    const float *row[MR];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; r++) {
+        row[r] = a.data + r * a.stride;
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            sum[r][v] = accumulate ? vf_load(c + r * ldc + v * VF_N) : (vf){0};
+    }
+    for (int64_t q = 0; q < Q; q++) {
+        vf bv[NV];
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            bv[v] = vf_load(b + q * NR + v * VF_N);
+#pragma GCC unroll 8
+        for (int r = 0; r < MR; r++) {
+            const float *word = panel ? a.data + q * MR + r : row[r] + q;
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++)
+                sum[r][v] = multiply_add(sum[r][v], word, bv[v], pairs);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; r++)
+#pragma GCC unroll 3
+        for (int v = 0; v < nv; v++)
+            vf_store(c + r * ldc + v * VF_N, sum[r][v]);
+}
+
+#define BLOCK_SUMS(name, nv, panel, pairs)                                                         \
+    static void name(int64_t Q, gemm_rows a, const float *b, float *c, int64_t ldc,                \
+                     bool accumulate) {                                                            \
+        if (accumulate)                                                                            \
+            block_sums(Q, a, b, c, ldc, true, nv, panel, pairs);                                   \
+        else                                                                                       \
+            block_sums(Q, a, b, c, ldc, false, nv, panel, pairs);                                  \
+    }
+typedef void block_sums_fn(int64_t Q, gemm_rows a, const float *b, float *c, int64_t ldc,
+                           bool accumulate);
+
+BLOCK_SUMS(rows_1, 1, false, false)
+BLOCK_SUMS(rows_2, 2, false, false)
+BLOCK_SUMS(rows_3, 3, false, false)
+BLOCK_SUMS(panel_1, 1, true, false)
+BLOCK_SUMS(panel_2, 2, true, false)
+BLOCK_SUMS(panel_3, 3, true, false)
+#if REEL_ISA_LEVEL >= 3
+BLOCK_SUMS(pair_rows_1, 1, false, true)
+BLOCK_SUMS(pair_rows_2, 2, false, true)
+BLOCK_SUMS(pair_rows_3, 3, false, true)
+BLOCK_SUMS(pair_panel_1, 1, true, true)
+BLOCK_SUMS(pair_panel_2, 2, true, true)
+BLOCK_SUMS(pair_panel_3, 3, true, true)
+#endif
+
+/* [pairs][panel][number of vectors - 1] */
+static block_sums_fn *const block_sums_of[][2][NV] = {
+    {{rows_1, rows_2, rows_3}, {panel_1, panel_2, panel_3}},
+#if REEL_ISA_LEVEL >= 3
+    {{pair_rows_1, pair_rows_2, pair_rows_3}, {pair_panel_1, pair_panel_2, pair_panel_3}},
+#endif
+};
+
+#if REEL_ISA_LEVEL >= 4
+
+/* ---- tiles ---- */
+
+enum { TILE = 16, TILE_WORDS = TILE * TILE }; /* 16 rows of 64 bytes */
+
+/* The tile registers' shape: all eight full. Per thread, so every task loads it. */
+VEC_INLINE void tiles_begin(void) {
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t colsb[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.colsb[i] = 64;
+        config.rows[i] = TILE;
+    }
+    /* gcc's intrinsic claims to read 8 bytes; the others must be in memory too */
+    __asm__ volatile("" : "+m"(config));
+    _tile_loadconfig(&config);
+}
+
+/* Strips of a, 16 rows each: words between rows, to the next tile along K, to the next strip. */
+typedef struct tile_rows {
+    const float *data;
+    int64_t stride, step, next;
+} tile_rows;
+
+/* c [32,32] (+)= a [32,Q] b [Q,32], Q a multiple of 16: two strips of a, two panels [Q,16] of b,
+ * b_next words apart. With one strip (two false) the lower half of c is left alone. */
+VEC_INLINE void tile_sums(int64_t Q, tile_rows a, const float *b, int64_t b_next, float *c,
+                          int64_t ldc, bool accumulate, bool two) {
+    const int64_t lda = a.stride * 4, c_stride = ldc * 4;
+    float *low = c + TILE * ldc;
+    __asm__ volatile("" ::: "memory"); /* gcc's _tile_loadd does not say that it reads */
+    if (accumulate) {
+        _tile_loadd(0, c, c_stride);
+        _tile_loadd(1, c + TILE, c_stride);
+        if (two) _tile_loadd(2, low, c_stride);
+        if (two) _tile_loadd(3, low + TILE, c_stride);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t q = 0; q < Q; q += TILE) {
+        _tile_loadd(4, a.data, lda);
+        _tile_loadd(6, b, 64);
+        _tile_loadd(7, b + b_next, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        if (two) _tile_loadd(5, a.data + a.next, lda);
+        _tile_dpbf16ps(1, 4, 7);
+        if (two) _tile_dpbf16ps(2, 5, 6);
+        if (two) _tile_dpbf16ps(3, 5, 7);
+        a.data += a.step;
+        b += TILE_WORDS;
+    }
+    _tile_stored(0, c, c_stride);
+    _tile_stored(1, c + TILE, c_stride);
+    if (two) _tile_stored(2, low, c_stride);
+    if (two) _tile_stored(3, low + TILE, c_stride);
+    __asm__ volatile("" ::: "memory");
+}
+
+#endif
+#endif
