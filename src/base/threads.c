@@ -26,8 +26,12 @@ enum { MAX_LANES = 256, LINE = 64, PAUSES_PER_LOOK = 32 };
 
 static const int64_t spin_ns = 40 * 1000; /* a wake-up through the kernel costs about as much */
 
-/* Pieces of one dispatch. The low half of the ticket counts to CLOSED, where no piece is left. */
+/* The low half of the ticket counts the pieces taken; this value says that none may be. */
 #define CLOSED UINT32_MAX
+
+/* A longer loop becomes several dispatches. The limit could be 2^32 - 1; at 2^20 a dispatch still
+ * costs nothing beside its pieces, and the seam is tested. */
+static const int64_t max_pieces = 1 << 20;
 
 struct worker {
     reel_threads *pool;
@@ -47,7 +51,7 @@ struct reel_threads {
     alignas(LINE) _Atomic(reel_task *) task;
     _Atomic(void *) context;
     _Atomic uint32_t n_pieces;
-    _Atomic int64_t first; /* index of piece 0, for loops of more than 2^32 - 1 pieces */
+    _Atomic int64_t first; /* index of piece 0, in a loop of several dispatches */
     _Atomic bool busy;
 
     alignas(LINE) _Atomic int64_t n_done;
@@ -164,7 +168,7 @@ static void wait_until_done(reel_threads *p, int64_t n) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* One dispatch of n < CLOSED pieces, the caller working along as lane 0. */
+/* One dispatch of n <= max_pieces pieces, the caller working along as lane 0. */
 static void dispatch_range(reel_threads *p, int64_t first, uint32_t n, reel_task *task,
                            void *context) {
     /* Close the ticket under its new number first: a late worker's exchange now fails whatever mix
@@ -217,9 +221,9 @@ void reel_parallel_for(reel_threads *threads, int64_t n, reel_task *task, void *
     if (n == 1) {
         task(context, 0, 0);
     } else {
-        for (int64_t first = 0; first < n; first += CLOSED - 1) {
+        for (int64_t first = 0; first < n; first += max_pieces) {
             const int64_t left = n - first;
-            dispatch_range(p, first, (uint32_t)(left < CLOSED - 1 ? left : CLOSED - 1), task,
+            dispatch_range(p, first, (uint32_t)(left < max_pieces ? left : max_pieces), task,
                            context);
         }
     }

@@ -79,6 +79,25 @@ static void test_parallel_for_survives_many_dispatches(void **state) {
     }
 }
 
+static void mark_piece(void *context, int64_t i, int lane) {
+    (void)lane;
+    unsigned char *mark = context;
+    mark[i]++;
+}
+
+static void test_parallel_for_joins_dispatches_of_a_long_loop(void **state) {
+    (void)state;
+    const int64_t n = (2 << 20) + 3; /* two whole dispatches and a rest */
+    reel_env *env = env_with(2);
+    unsigned char *mark = reel_calloc(env, n, 1, "test");
+    assert_non_null(mark);
+    reel_parallel_for(env->threads, n, mark_piece, mark);
+    for (int64_t i = 0; i < n; i++)
+        if (mark[i] != 1) fail_msg("piece %lld ran %d times", (long long)i, mark[i]);
+    reel_free(env, mark);
+    reel_env_free(&env);
+}
+
 typedef struct meeting {
     _Atomic int n_started;
     _Atomic int n_met;
@@ -177,6 +196,7 @@ int main(void) {
         cmocka_unit_test(test_parallel_for_runs_every_piece_once),
         cmocka_unit_test(test_parallel_for_without_pool_is_a_loop),
         cmocka_unit_test(test_parallel_for_survives_many_dispatches),
+        cmocka_unit_test(test_parallel_for_joins_dispatches_of_a_long_loop),
         cmocka_unit_test(test_parallel_for_runs_pieces_at_once),
         cmocka_unit_test(test_parallel_for_nested_stays_on_its_lane),
         cmocka_unit_test(test_threads_refuse_a_count_out_of_range),

@@ -19,7 +19,10 @@ static inline double reel_get(const reel_tensor *t, int64_t i) {
     }
 }
 
+/* An output that nobody reads has no memory (tape/op.h) and is left alone: a recomputed linear,
+ * say, of which only the pre-activation is wanted. */
 static inline void reel_put(const reel_tensor *t, int64_t i, double x) {
+    if (!t->data) return;
     switch (t->dtype) {
     case REEL_F32:
         ((float *)t->data)[i] = (float)x;
@@ -34,6 +37,7 @@ static inline void reel_put(const reel_tensor *t, int64_t i, double x) {
 
 /* y[i] = x[j], bit for bit, for two tensors of one dtype, whichever it is: ops that only move. */
 static inline void reel_move(const reel_tensor *y, int64_t i, const reel_tensor *x, int64_t j) {
+    if (!y->data) return;
     const int64_t item = reel_dtype_bytes(y->dtype);
     memcpy((char *)y->data + i * item, (const char *)x->data + j * item, (size_t)item);
 }

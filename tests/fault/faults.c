@@ -1,0 +1,242 @@
+#include "faults.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/json_out.h"
+#include "nn/params.h"
+#include "ops/linear.h"
+#include "ops/reduce.h"
+#include "tape/plan.h"
+#include "tensor/safetensors_set.h"
+
+/* ---- base ---- */
+
+static reel_status use_arena(reel_env *env, const fault_place *place) {
+    (void)place;
+    reel_arena arena;
+    reel_arena_init(&arena, env, 256, "fault");
+    reel_status status = REEL_OK;
+    for (int round = 0; round < 2 && status == REEL_OK; round++) {
+        const void *a = reel_arena_alloc(&arena, 100);
+        const void *b = reel_arena_calloc(&arena, 100, 8);
+        const char *c = reel_arena_printf(&arena, "block %d", round);
+        if (!a || !b || !c) status = REEL_E_NOMEM;
+        reel_arena_reset(&arena);
+    }
+    reel_arena_deinit(&arena);
+    return status;
+}
+
+static reel_status replace_file(reel_env *env, const fault_place *place) {
+    static char large[100000];
+    memset(large, 'x', sizeof large);
+    reel_writer *w = NULL;
+    reel_status status = reel_writer_open(env, place->target, &w);
+    for (int i = 0; i < 3 && status == REEL_OK; i++)
+        status = reel_writer_write(w, large, i % 2 ? (int64_t)sizeof large : 1000);
+    if (status == REEL_OK) status = reel_writer_commit(w);
+    reel_writer_close(&w);
+    return status;
+}
+
+static reel_status read_file(reel_env *env, const fault_place *place) {
+    char *text = NULL;
+    int64_t bytes = 0;
+    reel_status status = reel_file_read(env, place->index, 1 << 20, &text, &bytes);
+    reel_free(env, text);
+    reel_map map = {0};
+    if (status == REEL_OK) status = reel_map_open(env, place->file, &map);
+    reel_map_close(&map);
+    return status;
+}
+
+static reel_status read_json(reel_env *env, const fault_place *place) {
+    reel_json_doc *doc = NULL;
+    reel_status status = reel_json_load(env, place->index, &doc);
+    if (status != REEL_OK) return status;
+    const reel_json root = reel_json_root(doc);
+    reel_json map;
+    status = reel_json_object(&root, "weight_map", &map);
+    reel_json_free(&doc);
+    return status;
+}
+
+static reel_status write_json(reel_env *env, const fault_place *place) {
+    reel_json_out out;
+    reel_json_out_init(&out, env);
+    reel_json_out_object_begin(&out);
+    for (int i = 0; i < 100; i++) {
+        reel_json_out_key(&out, "prompt");
+        reel_json_out_string(&out, "a paper boat on a rainy street");
+    }
+    reel_json_out_end(&out);
+    const char *text = NULL;
+    int64_t bytes = 0;
+    reel_status status = reel_json_out_text(&out, &text, &bytes);
+    if (status == REEL_OK) status = reel_file_write(env, place->target, text, bytes);
+    reel_json_out_deinit(&out);
+    return status;
+}
+
+static void add_index(void *context, int64_t i, int lane) {
+    (void)lane;
+    int64_t *sum = context;
+    sum[i] += i;
+}
+
+static reel_status start_threads(reel_env *env, const fault_place *place) {
+    (void)place;
+    reel_threads *threads = NULL;
+    const reel_status status = reel_threads_new(env, 4, &threads);
+    /* A pool is made before its environment can carry a message; its users say what failed. */
+    if (status != REEL_OK) return reel_fail(env, status, "no pool of 4 threads");
+    int64_t sum[16] = {0};
+    reel_parallel_for(threads, 16, add_index, sum);
+    reel_threads_free(&threads);
+    return REEL_OK;
+}
+
+/* ---- tensor ---- */
+
+static float weights[64];
+
+static reel_status write_tensors(reel_env *env, const char *path) {
+    const reel_named_tensor tensors[] = {
+        {"a", {.dtype = REEL_F32, .shape = REEL_SHAPE(4, 8), .data = weights}},
+        {"b", {.dtype = REEL_F32, .shape = REEL_SHAPE(32), .data = weights + 32}}};
+    const reel_metadata pair = {"step", "7"};
+    return reel_safetensors_write(env, path, tensors, 2, &pair, 1);
+}
+
+static reel_status replace_tensors(reel_env *env, const fault_place *place) {
+    return write_tensors(env, place->target);
+}
+
+static reel_status get_all(reel_env *env, const char *path) {
+    reel_safetensors_set *set = NULL;
+    reel_status status = reel_safetensors_set_open(env, path, &set);
+    for (int64_t i = 0; status == REEL_OK && i < reel_safetensors_set_count(set); i++) {
+        reel_tensor t;
+        status = reel_safetensors_set_get(set, reel_safetensors_set_at(set, i)->name, &t);
+    }
+    reel_safetensors_set_close(&set);
+    return status;
+}
+
+static reel_status read_tensors(reel_env *env, const fault_place *place) {
+    return get_all(env, place->file);
+}
+
+static reel_status read_unaligned(reel_env *env, const fault_place *place) {
+    return get_all(env, place->unaligned);
+}
+
+static reel_status read_set(reel_env *env, const fault_place *place) {
+    return get_all(env, place->index);
+}
+
+/* ---- tape, with ops and parameters on it ---- */
+
+enum { ROWS = 6, WIDTH = 8 };
+
+static reel_var layer(reel_tape *tape, reel_params *params, const char *name, reel_var x) {
+    reel_param *w = reel_params_find(params, name);
+    return reel_linear(tape, x, w ? reel_params_record(params, w, tape) : 0, 0, REEL_ACT_GELU_TANH,
+                       REEL_F32);
+}
+
+/* A step of a two-layer network: parameters, forward with a recomputed scope, backward, plan, two
+ * runs, and again on the reset tape. */
+static reel_status train_step(reel_env *env, const fault_place *place) {
+    (void)place;
+    float x[ROWS * WIDTH] = {1, -2, 3};
+    reel_params *params = NULL;
+    reel_tape *tape = NULL;
+    reel_kernel_table *table = NULL;
+    reel_plan *plan = NULL;
+    const reel_init init = {REEL_INIT_XAVIER, 1.0f};
+    reel_status status = reel_params_new(env, &params);
+    if (status == REEL_OK)
+        status = reel_params_declare(params, "in", REEL_F32, REEL_SHAPE(WIDTH, WIDTH), init);
+    if (status == REEL_OK)
+        status = reel_params_declare(params, "out", REEL_F32, REEL_SHAPE(WIDTH, WIDTH), init);
+    if (status == REEL_OK) status = reel_params_initialise(params, 1);
+    if (status == REEL_OK) status = reel_ops_reference_table(env, &table);
+    if (status == REEL_OK) status = reel_ops_tape_new(env, &tape);
+    for (int round = 0; round < 2 && status == REEL_OK; round++) {
+        reel_tape_reset(tape);
+        reel_tape_set_training(tape, true);
+        reel_params_begin_recording(params);
+        const reel_var input = reel_tape_input(tape, REEL_F32, REEL_SHAPE(ROWS, WIDTH), "x", x);
+        reel_scope_begin(tape, "block", REEL_RECOMPUTE);
+        const reel_var hidden = layer(tape, params, "in", input);
+        reel_scope_end(tape);
+        const reel_var y = layer(tape, params, "out", hidden);
+        reel_tape_backward(tape, reel_dot(tape, y, y));
+        status = reel_plan_update(tape, table, NULL, &plan);
+        if (status == REEL_OK) status = reel_plan_run(plan, NULL);
+    }
+    reel_plan_free(&plan);
+    reel_tape_free(&tape);
+    reel_kernel_table_free(env, &table);
+    reel_params_free(&params);
+    return status;
+}
+
+const fault_scenario fault_scenarios[] = {
+    {"arena", use_arena},
+    {"replace a file", replace_file},
+    {"read a file", read_file},
+    {"read json", read_json},
+    {"write json", write_json},
+    {"start threads", start_threads},
+    {"replace tensors", replace_tensors},
+    {"read tensors", read_tensors},
+    {"read tensors that are not aligned", read_unaligned},
+    {"read a set of shards", read_set},
+    {"a training step", train_step},
+};
+const int n_fault_scenarios = sizeof fault_scenarios / sizeof fault_scenarios[0];
+
+/* ---- the folder ---- */
+
+static reel_status write_unaligned(reel_env *env, const char *path) {
+    static const char header[] = "{\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                                 "\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[1,9]}}";
+    const uint64_t length = sizeof header - 1;
+    unsigned char bytes[8 + sizeof header - 1 + 9] = {0};
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, sizeof header - 1);
+    return reel_file_write(env, path, bytes, sizeof bytes);
+}
+
+reel_status fault_place_make(reel_env *env, fault_place *p) {
+    static const char index[] =
+        "{\"weight_map\":{\"a\":\"x.safetensors\",\"b\":\"x.safetensors\"}}";
+    const char *base = getenv("TMPDIR");
+    snprintf(p->folder, sizeof p->folder, "%.32s/reel-fault-XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(p->folder)) return REEL_E_IO;
+    snprintf(p->file, sizeof p->file, "%s/x.safetensors", p->folder);
+    snprintf(p->unaligned, sizeof p->unaligned, "%s/u.safetensors", p->folder);
+    snprintf(p->index, sizeof p->index, "%s/x.safetensors.index.json", p->folder);
+    snprintf(p->target, sizeof p->target, "%s/target", p->folder);
+    reel_status status = write_tensors(env, p->file);
+    if (status == REEL_OK) status = write_unaligned(env, p->unaligned);
+    if (status == REEL_OK) status = reel_file_write(env, p->index, index, sizeof index - 1);
+    if (status == REEL_OK) status = reel_file_write(env, p->target, "old", 3);
+    return status;
+}
+
+reel_status fault_place_remove(reel_env *env, const fault_place *p) {
+    const char *const path[] = {p->file, p->unaligned, p->index, p->target};
+    for (size_t i = 0; i < sizeof path / sizeof path[0]; i++)
+        unlink(path[i]);
+    if (rmdir(p->folder) == 0) return REEL_OK;
+    return reel_fail(env, REEL_E_IO, "%s: a file was left behind", p->folder);
+}
