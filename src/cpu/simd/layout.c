@@ -3,7 +3,7 @@
  * A box is a set of elements with a step in memory along each axis, on either side. Every op here
  * is a few boxes; the copier drops and joins axes until the shortest description is left, and then
  * takes one of four ways: runs that are contiguous on both sides (memcpy), one element repeated
- * (fill), rows against columns (transposition in square blocks), and single elements.
+ * (fill), rows against columns (transposition in squares), and single elements.
  *
  * Nothing here depends on the instruction set: memcpy picks its own, and the blocks are of 16 bytes
  * a row, which every machine has. So the unit has one level, the lowest.
@@ -23,7 +23,8 @@ void REEL_ISA_NAME(reel_cpu_register_layout)(reel_kernel_table *table) {
 
 enum {
     TASK_BYTES = 1 << 16, /* what a task moves: a fraction of L2 */
-    TILE = 64,            /* elements on a side of what a transposition does at a time */
+    TILE = 128,           /* elements on a side of what a transposition does at a time */
+    LINE = 64,            /* bytes of a cache line */
 };
 
 typedef struct box {
@@ -202,23 +203,41 @@ VEC_INLINE void transpose_4x4(const char *src, int64_t from, char *dst, int64_t 
         memcpy(dst + i * to, &a[i], sizeof a[i]);
 }
 
+/* A square of LINE / item elements on a side, through a buffer: each line of the destination, and
+ * each of the source but for its neighbours, is touched once. Without the buffer the lines of one
+ * side push each other out of the cache where rows are a power of two apart. */
+VEC_INLINE void transpose_square(const char *src, int64_t from, char *dst, int64_t to,
+                                 int64_t item) {
+    char line[LINE / 2][LINE]; /* [column][row], as many as item asks for */
+    const int64_t n = LINE / item, side = 16 / item;
+    for (int64_t i = 0; i < n; i += side)
+        for (int64_t j = 0; j < n; j += side) {
+            if (item == 2)
+                transpose_8x8(src + i * from + j * 2, from, &line[j][i * 2], LINE);
+            else
+                transpose_4x4(src + i * from + j * 4, from, &line[j][i * 4], LINE);
+        }
+    for (int64_t j = 0; j < n; j++)
+        memcpy(dst + j * to, line[j], LINE);
+}
+
 /* dst[j][i] = src[i][j] for i in [0,rows), j in [0,columns): from between the rows of the source,
  * to between those of the destination, both contiguous in themselves. */
 static void transpose_tile(const char *src, int64_t from, char *dst, int64_t to, int64_t rows,
                            int64_t columns, int64_t item) {
-    const int64_t side = item == 2 ? 8 : item == 4 ? 4 : 1;
-    const int64_t whole_rows = side > 1 ? rows / side * side : 0;
-    const int64_t whole_columns = side > 1 ? columns / side * side : 0;
+    const int64_t side = item == 2 || item == 4 ? LINE / item : 0;
+    const int64_t whole_rows = side ? rows / side * side : 0;
+    const int64_t whole_columns = side ? columns / side * side : 0;
     for (int64_t j = 0; j < whole_columns; j += side)
         for (int64_t i = 0; i < whole_rows; i += side) {
             const char *x = src + i * from + j * item;
             char *y = dst + j * to + i * item;
             if (item == 2)
-                transpose_8x8(x, from, y, to);
+                transpose_square(x, from, y, to, 2);
             else
-                transpose_4x4(x, from, y, to);
+                transpose_square(x, from, y, to, 4);
         }
-    /* the ragged right edge, and below the blocks */
+    /* below the squares, and right of them */
     for (int64_t j = 0; j < columns; j++) {
         const int64_t first = j < whole_columns ? whole_rows : 0;
         copy_run(dst + j * to + first * item, item, src + first * from + j * item, from,
