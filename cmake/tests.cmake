@@ -7,7 +7,7 @@
 #
 # scripts/run-test turns a skipped case into exit 77, so that ctest counts it and never calls it a pass.
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-file(GLOB REEL_SUPPORT CONFIGURE_DEPENDS tests/support/*.c)
+file(GLOB REEL_SUPPORT CONFIGURE_DEPENDS tests/support/*.c tests/golden/*.c)
 add_library(reel_test_support STATIC ${REEL_SUPPORT})
 target_include_directories(reel_test_support PUBLIC tests)
 target_link_libraries(reel_test_support PUBLIC reel_static PkgConfig::CMOCKA)

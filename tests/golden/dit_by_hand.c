@@ -203,7 +203,7 @@ double dit_by_hand(const dit *w, dit *g, const double *x, double t, int y, const
         cond[c] = silu(e2[c] + w->classes[y * C + c]);
     linear(T, I, C, x, w->patch_w, w->patch_b, s[0].x);
     for (int i = 0; i < T * C; i++)
-        s[0].x[i] += w->pos[0 * i];
+        s[0].x[i] += w->pos[i];
     for (int l = 0; l < L; l++)
         block_forward(&w->blocks[l], &s[l], cond, s[l + 1].x);
     linear(1, C, 2 * C, cond, w->last_mod_w, w->last_mod_b, last_mod);
