@@ -1,5 +1,41 @@
+/* attention and its gradient at the shapes of a small DiT, of pocket and of Wan 1.3B. */
+#include "ops/attention.h"
+
+#include <stdio.h>
+
 #include "bench.h"
+#include "ops/elementwise.h"
+
+static reel_var build(reel_tape *t, const reel_var *in, const void *context) {
+    (void)context;
+    /* Behind an op, so that qkv is a temporary and dqkv comes in its dtype, as inside a model. */
+    const reel_attention_in a = {.qkv = reel_add(t, in[0], in[1])};
+    return reel_attention(t, &a);
+}
+
+static void run(bench *b, reel_dtype dtype, int64_t B, int64_t T, int64_t N, int64_t D) {
+    char shape[64];
+    snprintf(shape, sizeof shape, "%lld x %lld x (%lld x %lld)", (long long)B, (long long)T,
+             (long long)N, (long long)D);
+    const bench_case c = {.shape = shape,
+                          .dtype = reel_dtype_name(dtype),
+                          .build = build,
+                          .n_in = 2,
+                          .in = {{.dtype = dtype, .shape = REEL_SHAPE(B, T, 3, N, D)},
+                                 {.dtype = dtype, .shape = REEL_SHAPE(1)}},
+                          .backward = true,
+                          .report = {&reel_op_attention, &reel_op_attention_backward},
+                          .limit = dtype == REEL_BF16 ? BENCH_BF16 : BENCH_FMA};
+    bench_run_case(b, &c);
+}
 
 void bench_attention(bench *b) {
-    (void)b;
+    for (int d = 0; d < 2; d++) {
+        const reel_dtype dtype = d == 0 ? REEL_BF16 : REEL_F32;
+        bench_print_head(b, d == 0 ? "attention, bf16" : "attention, f32", NULL);
+        run(b, dtype, 64, 80, 3, 64);
+        run(b, dtype, 8, 320, 4, 64);
+        run(b, dtype, 1, 1024, 12, 128);
+        run(b, dtype, 1, 4096, 12, 128);
+    }
 }

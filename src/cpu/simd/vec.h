@@ -185,8 +185,15 @@ VEC_INLINE vf vf_at_most(vf x, float limit) {
 VEC_INLINE vf vf_at_least(vf x, float limit) {
     return vf_select(x < vf_set(limit), vf_set(limit), x);
 }
+/* a > b ? a : b, so that b comes out when either is NaN: one instruction where there is one. */
 VEC_INLINE vf vf_max(vf a, vf b) {
+#if REEL_ISA_LEVEL >= 2
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif REEL_ISA_LEVEL == 1
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
     return vf_select(a > b, a, b);
+#endif
 }
 VEC_INLINE vf vf_abs(vf x) {
     return (vf)((vi)x & vi_set(0x7fffffff));
@@ -202,12 +209,16 @@ VEC_INLINE float vf_sum(vf x) {
     return lane[0];
 }
 VEC_INLINE float vf_greatest(vf x) {
+#if REEL_ISA_LEVEL >= 2
+    return _mm512_reduce_max_ps((__m512)x);
+#else
     float lane[VF_N];
     memcpy(lane, &x, sizeof lane);
     for (int half = VF_N / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
     return lane[0];
+#endif
 }
 
 VEC_INLINE vf vf_sqrt(vf x) {

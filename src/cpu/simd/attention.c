@@ -1,0 +1,212 @@
+/* attention forward: FlashAttention over packed blocks (Dao 2023, algorithm 1).
+ *
+ * First every block of keys is packed once for each head; then each task takes one block of query
+ * rows and goes over the keys of its span. A strip of rows small enough for L1 is multiplied with a
+ * block of keys, turned into weights, and multiplied with the values.
+ */
+#include "cpu/simd/attention_tiling.h"
+#include "tape/op.h"
+
+#if REEL_ISA_LEVEL >= 4
+enum { ROWS_Q = 256, ROWS_K = 256, STRIP = 32 };
+#else
+enum { ROWS_Q = 96, ROWS_K = 128, STRIP = 24 };
+#endif
+
+/* The running maximum may stay this far (in powers of 2) below the true one before sums are scaled
+ * anew: with random scores that saves nearly all rescaling, and weights up to 2^8 are as exact as
+ * weights up to 1. */
+static const float slack = 8;
+
+typedef struct forward {
+    tiling t;
+    elem *k, *v; /* [N][slots_k][Dp]: panels of k's transpose, panels of v, block by block */
+    char *lane;
+    int64_t lane_bytes;
+} forward;
+
+/* What a task works in. */
+typedef struct workplace {
+    elem *q, *p;           /* rows [ROWS_Q][Dp], [STRIP][ROWS_K] */
+    float *s, *o;          /* [STRIP][ROWS_K], [ROWS_Q][Dp] */
+    float *greatest, *sum; /* [ROWS_Q], [ROWS_Q][VF_N]: lanes are added up at the end */
+} workplace;
+
+static void workplace_cut(workplace *w, const tiling *t, cutter *c) {
+    w->q = cut(c, (int64_t)ROWS_Q * t->Dp, sizeof(elem));
+    w->p = cut(c, STRIP * ROWS_K, sizeof(elem));
+    w->s = cut(c, STRIP * ROWS_K, sizeof(float));
+    w->o = cut(c, (int64_t)ROWS_Q * t->Dp, sizeof(float));
+    w->greatest = cut(c, ROWS_Q, sizeof(float));
+    w->sum = cut(c, ROWS_Q * VF_N, sizeof(float));
+}
+
+static void forward_cut(forward *f, cutter *c) {
+    tiling_cut(&f->t, c);
+    f->k = cut(c, f->t.s.N * f->t.slots_k * f->t.Dp, sizeof(elem));
+    f->v = cut(c, f->t.s.N * f->t.slots_k * f->t.Dp, sizeof(elem));
+    cutter lane = {0};
+    workplace_cut(&(workplace){0}, &f->t, &lane);
+    f->lane_bytes = lane.used;
+    f->lane = cut(c, 0, 1);
+}
+
+static int64_t forward_scratch(const reel_call *c, int n_lanes) {
+    forward f = {.t = tiling_of(c, ROWS_Q, ROWS_K)};
+    cutter all = {0};
+    forward_cut(&f, &all);
+    return all.used + n_lanes * f.lane_bytes;
+}
+
+static void pack_task(void *context, int64_t index, int lane) {
+    (void)lane;
+    const forward *f = context;
+    const tiling *t = &f->t;
+    const int64_t head = index / t->n_k;
+    const block *b = &t->k_block[index % t->n_k];
+    const int64_t at = (head * t->slots_k + b->slot) * t->Dp;
+    const matrix k = block_matrix(t, b, t->c->in[t->s.k.operand].data, &t->s.k, head, true);
+    const matrix v = block_matrix(t, b, t->c->in[t->s.v.operand].data, &t->s.v, head, true);
+    pack_across(f->k + at, &k, t->Dp);
+    pack_along(f->v + at, &v, t->Dp);
+}
+
+/* ---- one strip ---- */
+
+/* n scores s factor of a row become weights p (zeros up to `depth`), relative to the running
+ * maximum; what the row has summed so far is scaled when that moves. */
+VEC_INLINE void weigh_row(const workplace *w, int row, const float *s, elem *p, int n, int depth,
+                          float factor, int Dp, bool first) {
+    vf top = vf_set(-INFINITY), top2 = top;
+    int j = 0;
+    for (; j + 2 * VF_N <= n; j += 2 * VF_N) {
+        top = vf_max(vf_load(s + j), top);
+        top2 = vf_max(vf_load(s + j + VF_N), top2);
+    }
+    if (j < n) top = vf_max(vf_load(s + j), top);
+    const float found = vf_greatest(vf_max(top, top2)) * factor;
+    float greatest = first ? -INFINITY : w->greatest[row];
+    vf sum = first ? (vf){0} : vf_load(w->sum + row * VF_N);
+    if (found > greatest + slack) {
+        const vf shrink = power_of_2(vf_set(greatest - found));
+        float *o = w->o + (int64_t)row * Dp;
+        for (int d = 0; d < Dp && !first; d += VF_N)
+            vf_store(o + d, vf_load(o + d) * shrink);
+        sum = sum * shrink;
+        greatest = found;
+    }
+    /* a row that has seen nothing yet: any finite reference gives 2^-inf = 0 */
+    const float reference = greatest == -INFINITY ? 0 : greatest;
+    for (j = 0; j < n; j += VF_N) {
+        const vf x = power_of_2(vf_load(s + j) * factor - reference);
+        sum = sum + x;
+        vec_store(p, j, PAIR == 2, x);
+    }
+    for (; j < depth; j += VF_N)
+        vec_store(p, j, PAIR == 2, (vf){0});
+    vf_store(w->sum + row * VF_N, sum);
+    w->greatest[row] = greatest;
+}
+
+/* Rows [i,i+n) of a block of queries against one block of keys. */
+static void take_strip(const forward *f, const workplace *w, const block *qb, const block *kb,
+                       int64_t head, int i, int n, bool first) {
+    const tiling *t = &f->t;
+    const int columns = round_up(kb->n, VF_N), depth = round_up(kb->n, DEPTH);
+    const int64_t at = (head * t->slots_k + kb->slot) * t->Dp;
+    multiply(&(product){.c = w->s,
+                        .a = w->q + (int64_t)i * t->Dp,
+                        .b = f->k + at,
+                        .ldc = ROWS_K,
+                        .lda = t->Dp,
+                        .panel = (int64_t)t->Dp * VF_N,
+                        .m = n,
+                        .n = columns,
+                        .k = round_up((int)t->s.D, DEPTH)});
+    float factor = t->scale * log2_e;
+    const bool whole = is_whole(t, kb);
+    /* the maximum of s factor is that of s times factor only where factor > 0 */
+    if (!whole || t->bias || !(factor > 0)) {
+        for (int r = 0; r < n; r++)
+            score_row(w->s + r * ROWS_K, columns, factor, whole ? NULL : t->keep + kb->slot,
+                      t->bias ? t->bias + bias_index(t, qb->row + i + r, kb->row, head) : NULL,
+                      kb->n);
+        factor = 1;
+    }
+    for (int r = 0; r < n; r++)
+        weigh_row(w, i + r, w->s + r * ROWS_K, w->p + r * ROWS_K, columns, depth, factor, t->Dp,
+                  first);
+    multiply(&(product){.c = w->o + (int64_t)i * t->Dp,
+                        .a = w->p,
+                        .b = f->v + at,
+                        .ldc = t->Dp,
+                        .lda = ROWS_K,
+                        .panel = (int64_t)round_up(kb->n, STEP) * VF_N,
+                        .m = n,
+                        .n = round_up((int)t->s.D, VF_N),
+                        .k = depth,
+                        .add = !first});
+}
+
+/* o = sums / total, lse = log of the total; zeros and -inf where a row has seen nothing. */
+static void finish_rows(const forward *f, const workplace *w, const block *qb, int64_t head,
+                        bool any) {
+    const tiling *t = &f->t;
+    const int D = (int)t->s.D;
+    void *out = t->c->out[0].data;
+    float *lse = t->c->out[1].data;
+    for (int r = 0; r < qb->n; r++) {
+        const float total = any ? vf_sum(vf_load(w->sum + r * VF_N)) : 0;
+        const float share = total == 0 ? 0 : 1 / total;
+        const int64_t at = ((qb->row + r) * t->s.N + head) * D;
+        for (int d = 0; out && d < D; d += VF_N) {
+            const vf x =
+                any && total != 0 ? vf_load(w->o + (int64_t)r * t->Dp + d) * share : (vf){0};
+            if (D - d >= VF_N)
+                vec_store(out, at + d, t->bf16, x);
+            else
+                vec_store_part(out, at + d, t->bf16, x, D - d);
+        }
+        if (lse)
+            lse[lse_index(t, qb->row + r, head)] =
+                total == 0 ? -INFINITY : w->greatest[r] * ln_2 + logf(total);
+    }
+}
+
+static void forward_task(void *context, int64_t index, int lane) {
+    const forward *f = context;
+    const tiling *t = &f->t;
+    const int64_t head = index / t->n_q;
+    const block *qb = &t->q_block[index % t->n_q];
+    const stretch *span = &t->stretch[qb->span];
+    workplace w;
+    cutter c = {.memory = f->lane + lane * f->lane_bytes};
+    workplace_cut(&w, t, &c);
+    const matrix q = block_matrix(t, qb, t->c->in[0].data, &t->s.q, head, false);
+    pack_rows(w.q, &q, t->Dp);
+    tiles_begin();
+    for (int k = span->k0; k < span->k1; k++)
+        for (int i = 0; i < qb->n; i += STRIP)
+            take_strip(f, &w, qb, &t->k_block[k], head, i, qb->n - i < STRIP ? qb->n - i : STRIP,
+                       k == span->k0);
+    tiles_end();
+    finish_rows(f, &w, qb, head, span->k1 > span->k0);
+}
+
+static void forward_run(const reel_call *c) {
+    forward f = {.t = tiling_of(c, ROWS_Q, ROWS_K)};
+    cutter all = {.memory = c->scratch};
+    forward_cut(&f, &all);
+    tiling_fill(&f.t);
+    reel_parallel_for(c->threads, f.t.s.N * f.t.n_k, pack_task, &f);
+    reel_parallel_for(c->threads, f.t.s.N * f.t.n_q, forward_task, &f);
+}
+
+void REEL_ISA_NAME(reel_cpu_register_attention)(reel_kernel_table *table);
+void REEL_ISA_NAME(reel_cpu_register_attention)(reel_kernel_table *table) {
+    static const reel_kernel kernel = {.name = "attention." REEL_ISA_TEXT,
+                                       .refuse = refuse_dtypes,
+                                       .scratch = forward_scratch,
+                                       .run = forward_run};
+    reel_kernel_table_add(table, &reel_op_attention, &kernel);
+}
