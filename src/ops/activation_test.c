@@ -56,12 +56,14 @@ static void test_activation_passes_nan_and_saturates(void **state) {
     (void)state;
     const float x[8] = {NAN, 1e30f, -1e30f, 90, -90, 1e-30f, -0.0f, INFINITY};
     for (int f = 0; f < 4; f++) {
-        const op_case c = {.name = reel_activation_name(all[f]),
-                           .build = build,
-                           .context = &all[f],
-                           .n_in = 1,
-                           .no_gradient = true,
-                           .in = {{.shape = REEL_SHAPE(8), .value = x, .fixed = true}}};
+        op_case c = {.name = reel_activation_name(all[f]),
+                     .build = build,
+                     .context = &all[f],
+                     .n_in = 1,
+                     .in = {{.shape = REEL_SHAPE(7), .value = x}}};
+        op_check_kernels(&c);
+        c.in[0].shape = REEL_SHAPE(8); /* the formula has no slope at infinity, the limit has */
+        c.no_gradient = true;
         op_check_kernels(&c);
     }
 }

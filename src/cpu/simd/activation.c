@@ -5,27 +5,6 @@
 
 enum { CHUNK = 1 << 14 }; /* elements a task takes: 64 KiB of f32, a fraction of L2 */
 
-static const float gelu_k = 0.79788456f; /* sqrt(2 / pi) */
-static const float gelu_c = 0.044715f;
-
-VEC_INLINE vf slope(reel_activation f, vf x) {
-    switch (f) {
-    case REEL_ACT_GELU_TANH: {
-        const vf t = vf_tanh(gelu_k * (x + gelu_c * x * x * x));
-        return 0.5f * (1.0f + t) +
-               0.5f * x * (1.0f - t * t) * gelu_k * (1.0f + 3.0f * gelu_c * x * x);
-    }
-    case REEL_ACT_GELU_ERF:
-        return 0.5f * (1.0f + vf_erf(x * 0.70710678f)) + x * 0.39894228f * vf_exp(-0.5f * x * x);
-    case REEL_ACT_SILU: {
-        const vf s = vf_sigmoid(x);
-        return s * (1.0f + x * (1.0f - s));
-    }
-    default:
-        return vf_set(1.0f);
-    }
-}
-
 VEC_INLINE void forward(const reel_call *c, int64_t from, int64_t to, reel_activation f,
                         bool bf16) {
     int64_t i = from;
@@ -85,12 +64,12 @@ VEC_INLINE void backward(const reel_call *c, int64_t from, int64_t to, reel_acti
     int64_t i = from;
     for (; i + VF_N <= to; i += VF_N)
         vec_store(c->out[0].data, i, bf16[2],
-                  slope(f, vec_load(c->in[0].data, i, bf16[0])) *
+                  vec_activation_slope(f, vec_load(c->in[0].data, i, bf16[0])) *
                       vec_load(c->in[1].data, i, bf16[1]));
     const int rest = (int)(to - i);
     if (rest)
         vec_store_part(c->out[0].data, i, bf16[2],
-                       slope(f, vec_load_part(c->in[0].data, i, bf16[0], rest)) *
+                       vec_activation_slope(f, vec_load_part(c->in[0].data, i, bf16[0], rest)) *
                            vec_load_part(c->in[1].data, i, bf16[1], rest),
                        rest);
 }
