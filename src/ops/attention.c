@@ -473,11 +473,14 @@ static void attention_grad(reel_tape *t, const reel_record *r, const reel_var *d
 const reel_op reel_op_attention = {.name = "attention",
                                    .id = REEL_OP_ATTENTION,
                                    .shape = attention_shape,
+                                   .optional = ~1u,
                                    .grad = attention_grad,
                                    .flops = attention_flops};
 const reel_op reel_op_attention_backward = {.name = "attention_backward",
                                             .id = REEL_OP_ATTENTION_BACKWARD,
                                             .shape = attention_backward_shape,
+                                            .optional =
+                                                ~(1u << REEL_ATTENTION_Q | 7u << REEL_ATTENTION_O),
                                             .flops = attention_backward_flops};
 
 reel_var reel_attention(reel_tape *t, const reel_attention_in *in) {

@@ -72,8 +72,11 @@ static void concat_grad(reel_tape *t, const reel_record *r, const reel_var *dout
                                reel_cast(t, part[i], reel_tape_grad_dtype(t, r->in[i])));
 }
 
-const reel_op reel_op_concat = {
-    .name = "concat", .id = REEL_OP_CONCAT, .shape = concat_shape, .grad = concat_grad};
+const reel_op reel_op_concat = {.name = "concat",
+                                .id = REEL_OP_CONCAT,
+                                .shape = concat_shape,
+                                .optional = ~0u,
+                                .grad = concat_grad};
 
 reel_var reel_concat(reel_tape *t, const reel_var *x, int n, int axis) {
     if (n < 1 || n > REEL_MAX_PARTS) {

@@ -400,12 +400,19 @@ static void conv3d_grad(reel_tape *t, const reel_record *r, const reel_var *dout
 const reel_op reel_op_conv3d = {.name = "conv3d",
                                 .id = REEL_OP_CONV3D,
                                 .shape = conv3d_shape,
+                                .optional = 12,
                                 .grad = conv3d_grad,
                                 .flops = flops};
-const reel_op reel_op_conv3d_dx = {
-    .name = "conv3d_dx", .id = REEL_OP_CONV3D_DX, .shape = conv3d_dx_shape, .flops = flops};
-const reel_op reel_op_conv3d_dw = {
-    .name = "conv3d_dw", .id = REEL_OP_CONV3D_DW, .shape = conv3d_dw_shape, .flops = flops};
+const reel_op reel_op_conv3d_dx = {.name = "conv3d_dx",
+                                   .id = REEL_OP_CONV3D_DX,
+                                   .shape = conv3d_dx_shape,
+                                   .optional = 5,
+                                   .flops = flops};
+const reel_op reel_op_conv3d_dw = {.name = "conv3d_dw",
+                                   .id = REEL_OP_CONV3D_DW,
+                                   .shape = conv3d_dw_shape,
+                                   .optional = 4,
+                                   .flops = flops};
 
 reel_conv3d_attr reel_conv3d_attr_default(int64_t kernel_t) {
     return (reel_conv3d_attr){.stride = {1, 1, 1},

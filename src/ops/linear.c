@@ -169,6 +169,7 @@ static double linear_dw_flops(const reel_call *c) {
 const reel_op reel_op_linear = {.name = "linear",
                                 .id = REEL_OP_LINEAR,
                                 .shape = linear_shape,
+                                .optional = 4,
                                 .grad = linear_grad,
                                 .flops = linear_flops};
 const reel_op reel_op_linear_dx = {.name = "linear_dx",

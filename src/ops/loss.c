@@ -89,6 +89,7 @@ static double loss_flops(const reel_call *c) {
 const reel_op reel_op_loss = {.name = "loss",
                               .id = REEL_OP_LOSS,
                               .shape = loss_shape,
+                              .optional = 4,
                               .grad = loss_grad,
                               .flops = loss_flops};
 
@@ -114,6 +115,7 @@ const reel_kernel reel_ref_loss_backward = {.name = "loss_backward.ref", .run = 
 const reel_op reel_op_loss_backward = {.name = "loss_backward",
                                        .id = REEL_OP_LOSS_BACKWARD,
                                        .shape = loss_backward_shape,
+                                       .optional = 4,
                                        .flops = loss_flops,
                                        .inplace = 3};
 

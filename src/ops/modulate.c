@@ -262,17 +262,24 @@ static void gate_grad(reel_tape *t, const reel_record *r, const reel_var *dout) 
 const reel_op reel_op_norm_modulate = {.name = "norm_modulate",
                                        .id = REEL_OP_NORM_MODULATE,
                                        .shape = norm_modulate_shape,
+                                       .optional = 8,
                                        .grad = norm_modulate_grad,
                                        .inplace = 1};
 /* Not in place: with a map the fast kernel reads dy and x a second time. */
 const reel_op reel_op_norm_modulate_backward = {.name = "norm_modulate_backward",
                                                 .id = REEL_OP_NORM_MODULATE_BACKWARD,
-                                                .shape = norm_modulate_backward_shape};
-const reel_op reel_op_gate = {
-    .name = "gate", .id = REEL_OP_GATE, .shape = gate_shape, .grad = gate_grad, .inplace = 3};
+                                                .shape = norm_modulate_backward_shape,
+                                                .optional = 8};
+const reel_op reel_op_gate = {.name = "gate",
+                              .id = REEL_OP_GATE,
+                              .shape = gate_shape,
+                              .optional = 8,
+                              .grad = gate_grad,
+                              .inplace = 3};
 const reel_op reel_op_gate_backward = {.name = "gate_backward",
                                        .id = REEL_OP_GATE_BACKWARD,
                                        .shape = gate_backward_shape,
+                                       .optional = 8,
                                        .inplace = 3};
 
 reel_var reel_norm_modulate(reel_tape *t, reel_var x, reel_var shift, reel_var scale, reel_var map,

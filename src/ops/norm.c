@@ -175,11 +175,16 @@ static void norm_grad(reel_tape *t, const reel_record *r, const reel_var *dout) 
 
 /* ---- ops ---- */
 
-const reel_op reel_op_norm = {
-    .name = "norm", .id = REEL_OP_NORM, .shape = norm_shape, .grad = norm_grad, .inplace = 1};
+const reel_op reel_op_norm = {.name = "norm",
+                              .id = REEL_OP_NORM,
+                              .shape = norm_shape,
+                              .optional = 6,
+                              .grad = norm_grad,
+                              .inplace = 1};
 const reel_op reel_op_norm_backward = {.name = "norm_backward",
                                        .id = REEL_OP_NORM_BACKWARD,
                                        .shape = norm_backward_shape,
+                                       .optional = 12,
                                        .inplace = 3};
 
 reel_var reel_norm(reel_tape *t, reel_var x, reel_var w, reel_var b, const reel_norm_attr *attr) {

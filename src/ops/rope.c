@@ -256,11 +256,13 @@ const reel_op reel_op_rope_table = {
 const reel_op reel_op_qk_norm_rope = {.name = "qk_norm_rope",
                                       .id = REEL_OP_QK_NORM_ROPE,
                                       .shape = qk_norm_rope_shape,
+                                      .optional = 12,
                                       .grad = qk_norm_rope_grad,
                                       .inplace = 1};
 const reel_op reel_op_qk_norm_rope_backward = {.name = "qk_norm_rope_backward",
                                                .id = REEL_OP_QK_NORM_ROPE_BACKWARD,
                                                .shape = qk_norm_rope_backward_shape,
+                                               .optional = 24,
                                                .inplace = 3};
 
 reel_var reel_rope_table(reel_tape *t, reel_var positions, int64_t D, double theta) {

@@ -4,7 +4,6 @@
  * before its gradients are taken, and the rules see the copies, so the first run's values die early
  * (Chen et al. 2016, "Training deep nets with sublinear memory cost").
  */
-#include <assert.h>
 #include <string.h>
 
 #include "tape/state.h"
@@ -55,7 +54,8 @@ static int32_t recompute_scope(const reel_tape *t, int32_t scope) {
  * made inside are the copies' own; operands from outside are shared. */
 static void record_again(reel_tape *t, int first, int last, int32_t *copy) {
     for (int k = first; k < last && t->status == REEL_OK; k++) {
-        const reel_record r = t->record[k];
+        const reel_record r = t->record[k]; /* the array may move while copies are appended */
+        t->open_scope = r.scope;
         reel_var in[REEL_MAX_IN];
         for (int i = 0; i < r.n_in; i++) {
             const int32_t producer = t->value[r.in[i]].producer;
@@ -71,7 +71,8 @@ static void record_again(reel_tape *t, int first, int last, int32_t *copy) {
     }
 }
 
-/* Takes the gradient of record k, seen through `seen` (itself, or its copy). */
+/* Takes the gradient of record k, seen through `seen` (itself, or its copy). What the rule appends
+ * gets the scope of the forward record, so that profiles name the block. */
 static void record_grad(reel_tape *t, int k, const reel_record *seen) {
     reel_var dout[REEL_MAX_OUT] = {0};
     bool any = false;
@@ -81,6 +82,7 @@ static void record_grad(reel_tape *t, int k, const reel_record *seen) {
     }
     if (!any || !seen->op->grad) return;
     const reel_record copy = *seen; /* the array may move while the rule appends */
+    t->open_scope = t->record[k].scope;
     seen->op->grad(t, &copy, dout);
 }
 
@@ -105,34 +107,44 @@ static void recomputed_grads(reel_tape *t, int first, int last) {
     reel_free(t->env, copy);
 }
 
-void reel_tape_backward(reel_tape *t, reel_var loss) {
-    if (t->status != REEL_OK) return;
+/* Whether backward can be recorded now; fails the tape when not. */
+static bool may_differentiate(reel_tape *t, reel_var loss) {
     const reel_value *v = reel_tape_value(t, loss);
     if (v->kind != REEL_VALUE_TEMP || v->dtype != REEL_F32 || reel_shape_count(&v->shape) != 1) {
         reel_tape_fail(t, REEL_E_SHAPE, "backward needs a loss of one f32 element, got %s %s",
                        reel_dtype_name(v->dtype), REEL_SHAPE_STR(&v->shape));
-        return;
+        return false;
     }
-    assert(!t->differentiated && t->open_scope == 0);
+    if (t->open_scope != 0) {
+        reel_tape_fail(t, REEL_E_ARG, "backward inside a scope: end it first");
+        return false;
+    }
+    if (t->differentiated) {
+        reel_tape_fail(t, REEL_E_ARG, "backward a second time: once per tape");
+        return false;
+    }
+    return true;
+}
+
+void reel_tape_backward(reel_tape *t, reel_var loss) {
+    static const float one = 1; /* outlives the tape, as plans may */
+    if (t->status != REEL_OK || !may_differentiate(t, loss)) return;
     t->differentiated = true;
     const int n = t->n_records;
-    const reel_var seed = reel_tape_input(t, REEL_F32, v->shape, "dloss", &t->one);
+    const reel_var seed = reel_tape_input(t, REEL_F32, t->value[loss].shape, "dloss", &one);
     if (!seed) return;
     t->value[loss].grad = seed;
     for (int k = n - 1; k >= 0 && t->status == REEL_OK; k--) {
         const int32_t scope = recompute_scope(t, t->record[k].scope);
-        /* Backward records keep their forward record's scope, so that profiles name the block. */
-        const int32_t open = t->open_scope;
-        t->open_scope = t->record[k].scope;
-        if (scope) {
+        if (scope) { /* its records are consecutive, and k is the last of them */
             const int first = t->scope[scope].first;
             recomputed_grads(t, first, t->scope[scope].last);
             k = first;
         } else {
             record_grad(t, k, &t->record[k]);
         }
-        t->open_scope = open;
     }
+    t->open_scope = 0;
     for (reel_var i = 1; i <= t->n_values; i++)
         if (t->value[i].kind != REEL_VALUE_TEMP && t->value[i].grad)
             t->value[t->value[i].grad].keep = true;

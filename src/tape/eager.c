@@ -22,7 +22,10 @@ void reel_eager_run(reel_tape *t, const reel_record *r) {
             return;
         }
     t->status = reel_call_prepare(t->env, t->eager, &call);
-    if (t->status != REEL_OK) return;
+    if (t->status != REEL_OK) {
+        reel_tape_say_where(t, NULL);
+        return;
+    }
     if (call.kernel->scratch)
         call.scratch_bytes = call.kernel->scratch(&call, reel_threads_count(call.threads));
     call.scratch = reel_alloc(t->env, call.scratch_bytes, "eager");

@@ -60,8 +60,9 @@ struct reel_op {
     reel_shape_rule *shape;
     reel_grad_rule *grad; /* NULL: no gradient flows through (integer outputs, backward ops) */
     double (*flops)(const reel_call *call); /* multiply and add count as two; NULL: not counted */
-    uint32_t inplace; /* bit i: output 0 may share the memory of input i when that dies here */
-    bool view;        /* output 0 is input 0's memory under another shape; no kernel runs */
+    uint32_t optional; /* bit i: input i may be absent; the tape refuses a record lacking another */
+    uint32_t inplace;  /* bit i: output 0 may share the memory of input i when that dies here */
+    bool view;         /* output 0 is input 0's memory under another shape; no kernel runs */
 };
 
 /* A kernel. run must not allocate, lock, log or touch globals; it may call reel_parallel_for. */
@@ -73,7 +74,8 @@ struct reel_kernel {
     /* Bytes of scratch, with n_lanes lanes; asked after prepare. NULL: none. */
     int64_t (*scratch)(const reel_call *call, int n_lanes);
     /* Called once at plan time with shapes and dtypes (data pointers are not final): may set
-     * call->prepared. REEL_E_UNSUPPORTED: the next weaker kernel is tried. NULL: nothing to do. */
+     * call->prepared. REEL_E_UNSUPPORTED, without a message: the next weaker kernel is tried. NULL:
+     * nothing to do. */
     reel_status (*prepare)(reel_env *env, reel_call *call);
     void (*release)(reel_env *env, reel_call *call);
     void (*run)(const reel_call *call);

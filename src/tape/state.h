@@ -29,7 +29,6 @@ struct reel_tape {
     bool training;
     bool differentiated;
     reel_status status;
-    float one; /* what the seed of backward points at */
 };
 
 /* A new value of the tape, or 0 with the tape failed. */
@@ -38,6 +37,9 @@ reel_var reel_tape_new_value(reel_tape *tape, reel_dtype dtype, const reel_shape
 
 /* Fills operands of call from a record; data pointers are those of bound values. */
 void reel_tape_call(const reel_tape *tape, const reel_record *record, reel_call *call);
+
+/* Puts the open scope's path, and op's name unless NULL, in front of the environment's message. */
+void reel_tape_say_where(reel_tape *tape, const char *op);
 
 /* Runs the last record at once (eager.c); fails the tape when it cannot. */
 void reel_eager_run(reel_tape *tape, const reel_record *record);

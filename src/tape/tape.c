@@ -44,7 +44,6 @@ reel_status reel_tape_new(reel_env *env, const reel_op *accumulate, reel_tape **
     if (!t) return REEL_E_NOMEM;
     t->env = env;
     t->accumulate = accumulate;
-    t->one = 1;
     t->names = reel_calloc(env, 1, 256, "tape");
     t->names_capacity = 256;
     void *values = NULL, *scopes = NULL;
@@ -162,11 +161,16 @@ reel_var reel_tape_param(reel_tape *t, reel_dtype dtype, reel_shape shape, const
 }
 
 void reel_tape_bind(reel_tape *t, reel_var var, void *data) {
-    if (var) t->value[var].data = data;
+    if (!var) return;
+    reel_value *v = &t->value[var];
+    if (t->eager && v->kind == REEL_VALUE_TEMP) /* it is there already, in memory of its own */
+        memcpy(data, v->data, (size_t)(reel_shape_count(&v->shape) * reel_dtype_bytes(v->dtype)));
+    else
+        v->data = data;
 }
 
 void reel_tape_want_grad(reel_tape *t, reel_var input) {
-    if (input) t->value[input].wants_grad = true;
+    if (input) t->value[input].wants_grad = reel_dtype_is_float(t->value[input].dtype);
 }
 
 void reel_tape_keep(reel_tape *t, reel_var var) {
@@ -191,7 +195,10 @@ void reel_scope_begin(reel_tape *t, const char *name, reel_scope_flags flags) {
 
 void reel_scope_end(reel_tape *t) {
     if (t->status != REEL_OK) return;
-    assert(t->open_scope > 0 && "reel_scope_end without its begin");
+    if (t->open_scope == 0) {
+        reel_tape_fail(t, REEL_E_ARG, "a scope ends that was not begun");
+        return;
+    }
     t->scope[t->open_scope].last = t->n_records;
     t->open_scope = t->scope[t->open_scope].parent;
 }
@@ -216,8 +223,7 @@ const char *reel_tape_scope_path(const reel_tape *t, int scope, char *text, int 
 
 /* ---- failing ---- */
 
-/* Puts the scope path and the op's name in front of the environment's message. */
-static void say_where(reel_tape *t, const char *op) {
+void reel_tape_say_where(reel_tape *t, const char *op) {
     char path[256];
     if (op) reel_fail_within(t->env, "%s", op);
     reel_tape_scope_path(t, t->open_scope, path, sizeof path);
@@ -232,7 +238,7 @@ void reel_tape_fail(reel_tape *t, reel_status status, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     t->status = reel_fail(t->env, status, "%s", text);
-    say_where(t, NULL);
+    reel_tape_say_where(t, NULL);
 }
 
 /* ---- records ---- */
@@ -255,6 +261,22 @@ void reel_tape_call(const reel_tape *t, const reel_record *r, reel_call *call) {
     }
 }
 
+/* Fails the tape unless every operand is a value of this tape, or may be absent and is. */
+static bool operands_fit(reel_tape *t, const reel_op *op, const reel_var *in, int n_in) {
+    for (int i = 0; i < n_in; i++) {
+        if (in[i] >= 1 && in[i] <= t->n_values) continue;
+        if (in[i] == 0 && (op->optional >> i & 1)) continue;
+        if (in[i] == 0)
+            t->status = reel_fail(t->env, REEL_E_ARG, "operand %d is absent", i);
+        else
+            t->status = reel_fail(t->env, REEL_E_ARG, "operand %d is value %d, the tape has %d", i,
+                                  (int)in[i], t->n_values);
+        reel_tape_say_where(t, op->name);
+        return false;
+    }
+    return true;
+}
+
 /* Runs the shape rule of r, without data; outputs land in call. */
 static reel_status infer(reel_tape *t, const reel_record *r, reel_call *call) {
     reel_tape_call(t, r, call);
@@ -265,7 +287,7 @@ static reel_status infer(reel_tape *t, const reel_record *r, reel_call *call) {
         status = reel_shape_check(t->env, &call->out[i].shape);
     if (status != REEL_OK) {
         t->status = status;
-        say_where(t, r->op->name);
+        reel_tape_say_where(t, r->op->name);
     }
     return status;
 }
@@ -293,6 +315,7 @@ reel_var reel_tape_record(reel_tape *t, const reel_op *op, const void *attr, int
                           const reel_var *in, int n_in) {
     if (t->status != REEL_OK) return 0;
     assert(n_in <= REEL_MAX_IN && attr_bytes <= REEL_ATTR_BYTES);
+    if (!operands_fit(t, op, in, n_in)) return 0;
     reel_record r = {.op = op, .n_in = (int16_t)n_in, .scope = t->open_scope};
     for (int i = 0; i < n_in; i++)
         r.in[i] = in[i];
