@@ -115,7 +115,8 @@ reel_dtype reel_tape_grad_dtype(const reel_tape *tape, reel_var var);
 
 /* ---- looking at it ---- */
 
-/* A hash over ops, attributes, operands, shapes, dtypes and what is kept: equal hash, equal plan.
+/* A hash over ops, attributes, operands, shapes, dtypes, scopes and what is kept: equal hash, equal
+ * plan.
  */
 uint64_t reel_tape_hash(const reel_tape *tape);
 
