@@ -22,8 +22,9 @@ typedef struct plan_value {
     reel_var parent;     /* itself for a root */
     int32_t first, last; /* calls between which the root's memory is in use; last < first: never */
     int64_t bytes, offset;
-    void *data; /* bound memory */
-    bool bound; /* lives in the caller's memory */
+    int64_t name; /* offset into the plan's names */
+    void *data;   /* bound memory */
+    bool bound;   /* lives in the caller's memory */
     bool keep;
 } plan_value;
 
@@ -34,6 +35,7 @@ struct reel_plan {
     plan_value *value; /* [n_values + 1] */
     plan_call *call;   /* [n_calls] */
     int n_values, n_calls;
+    char *names; /* the tape's, which may be reset while the plan lives */
     char *arena;
     reel_plan_options options;
     reel_plan_stats stats;
@@ -78,6 +80,7 @@ static void init_values(reel_plan *p, const reel_tape *t) {
         const reel_value *from = &t->value[v];
         p->value[v] = (plan_value){.parent = v, .first = FOREVER, .last = -1, .keep = from->keep};
         if (v == 0) continue;
+        p->value[v].name = from->name;
         p->value[v].bytes = reel_shape_count(&from->shape) * reel_dtype_bytes(from->dtype);
         p->value[v].data = t->eager && from->kind == REEL_VALUE_TEMP ? NULL : from->data;
         p->value[v].bound = from->kind != REEL_VALUE_TEMP || p->value[v].data;
@@ -184,12 +187,17 @@ void reel_call_release(reel_env *env, reel_call *call) {
     call->kernel = NULL;
 }
 
-static reel_status pick_kernels(reel_plan *p) {
+static reel_status pick_kernels(reel_plan *p, const reel_tape *t) {
     const int n_lanes = reel_threads_count(p->env->threads);
     for (int k = 0; k < p->n_calls; k++) {
         reel_call *call = &p->call[k].call;
         const reel_status status = reel_call_prepare(p->env, p->table, call);
-        if (status != REEL_OK) return status;
+        if (status != REEL_OK) {
+            char path[256];
+            reel_tape_scope_path(t, p->call[k].scope, path, sizeof path);
+            if (path[0]) reel_fail_within(p->env, "%s", path);
+            return status;
+        }
         if (call->kernel->scratch) call->scratch_bytes = call->kernel->scratch(call, n_lanes);
         if (call->op->flops) p->stats.flops += call->op->flops(call);
     }
@@ -339,8 +347,10 @@ reel_status reel_plan_new(const reel_tape *t, const reel_kernel_table *table,
     p->hash = reel_tape_hash(t);
     p->n_values = t->n_values;
     p->value = reel_calloc(t->env, (int64_t)t->n_values + 1, sizeof *p->value, "plan");
-    reel_status status = p->value ? analyse(p, t) : REEL_E_NOMEM;
-    if (status == REEL_OK) status = pick_kernels(p);
+    p->names = reel_alloc(t->env, t->names_bytes, "plan");
+    if (p->names) memcpy(p->names, t->names, (size_t)t->names_bytes);
+    reel_status status = p->value && p->names ? analyse(p, t) : REEL_E_NOMEM;
+    if (status == REEL_OK) status = pick_kernels(p, t);
     if (status == REEL_OK) status = place(p);
     if (status == REEL_OK) status = point(p);
     if (status == REEL_OK)
@@ -357,6 +367,7 @@ void reel_plan_free(reel_plan **plan) {
         reel_call_release(p->env, &p->call[k].call);
     reel_free(p->env, p->call);
     reel_free(p->env, p->value);
+    reel_free(p->env, p->names);
     reel_free(p->env, p->arena);
     reel_free(p->env, p);
     *plan = NULL;
@@ -440,7 +451,8 @@ static void run_profiled(const plan_call *c, reel_profile_row *row) {
 reel_status reel_plan_run(reel_plan *p, reel_profile_row *rows) {
     for (reel_var v = 1; v <= p->n_values; v++)
         if (p->value[v].bound && !p->value[v].data && p->value[v].last >= 0)
-            return reel_fail(p->env, REEL_E_ARG, "value %d is read but bound to no memory", (int)v);
+            return reel_fail(p->env, REEL_E_ARG, "value %d (%s) is read but bound to no memory",
+                             (int)v, p->names + p->value[v].name);
     const int64_t n_calls = p->env->allocator.n_calls;
     for (int k = 0; k < p->n_calls; k++) {
         if (rows)
