@@ -90,23 +90,24 @@ static reel_var class_embedding(reel_nn *nn, const reel_dit_config *config, reel
 /* Patches through a linear layer, stored as the convolution it equals, plus positions: [B,T,C] */
 static reel_var patch_embedding(reel_nn *nn, const reel_dit_config *config, reel_var x) {
     reel_tape *t = nn->tape;
-    const int64_t p = config->patch_size, C = config->hidden_size, I = config->in_channels * p * p;
-    const int64_t T = (config->input_size / p) * (config->input_size / p);
-    const reel_shape kernel = REEL_SHAPE(C, config->in_channels, p, p);
+    const reel_shape s = reel_tape_value(t, x)->shape; /* [B,in,H,W]: an image is one frame */
+    const int64_t B = s.dim[0], in = s.dim[1], H = s.dim[2], W = s.dim[3];
+    const int64_t p = config->patch_size, C = config->hidden_size, T = (H / p) * (W / p);
     reel_nn_begin(nn, "x_embedder.proj");
-    const reel_var w = reel_nn_param(nn, "weight", kernel, xavier); /* [C,in,p,p] */
-    const reel_var b = reel_nn_param(nn, "bias", REEL_SHAPE(C), zero);
+    reel_var w = reel_nn_param(nn, "weight", REEL_SHAPE(C, in, p, p), xavier); /* [C,in,p,p] */
+    const reel_var b = reel_nn_param(nn, "bias", REEL_SHAPE(C), zero);         /* [C] */
     reel_nn_end(nn);
-    const reel_shape s = reel_tape_value(t, x)->shape; /* [B,in,H,W], an image: one frame */
-    x = reel_reshape(t, x, REEL_SHAPE(s.dim[0], s.dim[1], 1, s.dim[2], s.dim[3]));
+    w = reel_reshape(t, w, REEL_SHAPE(C, in * p * p));                     /* [C,in p p] */
+    x = reel_reshape(t, x, REEL_SHAPE(B, in, 1, H, W));                    /* [B,in,1,H,W] */
     x = reel_patchify(t, x, (const int32_t[]){1, (int32_t)p, (int32_t)p}); /* [B,T,in p p] */
     x = reel_cast(t, x, reel_tape_value(t, w)->dtype);                     /* [B,T,in p p] */
-    x = reel_linear(t, x, reel_reshape(t, w, REEL_SHAPE(C, I)), b, REEL_ACT_NONE, REEL_F32);
+    x = reel_linear(t, x, w, b, REEL_ACT_NONE, REEL_F32);                  /* [B,T,C] */
     return reel_add(t, x, reel_nn_param(nn, "pos_embed", REEL_SHAPE(1, T, C), narrow));
 }
 
 /* x [B,T,C] -> [B,T,p p out] -> [B,out,h p,w p] */
-static reel_var final_layer(reel_nn *nn, const reel_dit_config *config, reel_var x, reel_var cond) {
+static reel_var final_layer(reel_nn *nn, const reel_dit_config *config, reel_var x, reel_var cond,
+                            int64_t H, int64_t W) {
     const int64_t p = config->patch_size, out = config->in_channels * (config->learn_sigma ? 2 : 1);
     reel_nn_linear_options options = reel_nn_linear_default(nn);
     options.init = zero;
@@ -117,19 +118,30 @@ static reel_var final_layer(reel_nn *nn, const reel_dit_config *config, reel_var
     x = norm_modulate(nn, x, m[0], m[1]);                            /* [B,T,C] */
     x = reel_nn_linear_with(nn, "linear", x, p * p * out, &options); /* [B,T,p p out] */
     reel_nn_end(nn);
-    const int32_t size = (int32_t)config->input_size, patch[3] = {1, (int32_t)p, (int32_t)p};
-    x = reel_unpatchify(nn->tape, x, patch, (const int32_t[]){1, size, size}); /* [B,out,1,H,W] */
+    const int32_t patch[3] = {1, (int32_t)p, (int32_t)p}, grid[3] = {1, (int32_t)H, (int32_t)W};
+    x = reel_unpatchify(nn->tape, x, patch, grid); /* [B,out,1,H,W] */
     const int64_t B = reel_tape_value(nn->tape, x)->shape.dim[0];
-    return reel_reshape(nn->tape, x, REEL_SHAPE(B, out, size, size));
+    return reel_reshape(nn->tape, x, REEL_SHAPE(B, out, H, W));
+}
+
+/* Fails the tape unless config and x [B,in_channels,H,W] fit. */
+static bool fits(reel_tape *t, const reel_dit_config *config, reel_var x) {
+    const reel_status status = reel_dit_config_check(reel_tape_env(t), config);
+    const reel_shape s = reel_tape_value(t, x)->shape;
+    if (status != REEL_OK)
+        reel_tape_fail(t, status, "dit");
+    else if (s.rank != 4 || s.dim[1] != config->in_channels || s.dim[2] % config->patch_size ||
+             s.dim[3] % config->patch_size)
+        reel_tape_fail(t, REEL_E_SHAPE, "dit: x must be [B,%lld,H,W] in multiples of %lld, got %s",
+                       (long long)config->in_channels, (long long)config->patch_size,
+                       REEL_SHAPE_STR(&s));
+    return reel_tape_status(t) == REEL_OK;
 }
 
 reel_var reel_dit(reel_nn *nn, const reel_dit_config *config, const reel_dit_input *input) {
     reel_tape *t = nn->tape;
-    const reel_status status = reel_dit_config_check(reel_tape_env(t), config);
-    if (status != REEL_OK) {
-        reel_tape_fail(t, status, "dit");
-        return 0;
-    }
+    if (!fits(t, config, input->x)) return 0;
+    const reel_shape s = reel_tape_value(t, input->x)->shape;                 /* [B,in,H,W] */
     reel_var x = patch_embedding(nn, config, input->x);                       /* [B,T,C] */
     const reel_var time = time_embedding(nn, config->hidden_size, input->t);  /* [B,C] */
     const reel_var kind = class_embedding(nn, config, input->y);              /* [B,C] */
@@ -139,14 +151,13 @@ reel_var reel_dit(reel_nn *nn, const reel_dit_config *config, const reel_dit_inp
         x = block(nn, config, x, cond); /* [B,T,C] */
         reel_nn_end(nn);
     }
-    return final_layer(nn, config, x, cond); /* [B,out,input_size,input_size] */
+    return final_layer(nn, config, x, cond, s.dim[2], s.dim[3]); /* [B,out,H,W] */
 }
 
 /* ---- configuration ---- */
 
 reel_dit_config reel_dit_config_default(void) {
-    return (reel_dit_config){.input_size = 32,
-                             .patch_size = 2,
+    return (reel_dit_config){.patch_size = 2,
                              .in_channels = 4,
                              .hidden_size = 384,
                              .depth = 12,
@@ -166,22 +177,14 @@ reel_status reel_dit_config_check(reel_env *env, const reel_dit_config *c) {
     const struct {
         const char *name;
         int64_t value, most;
-    } field[] = {{"input_size", c->input_size, 4096},
-                 {"patch_size", c->patch_size, 64},
-                 {"in_channels", c->in_channels, 4096},
-                 {"hidden_size", c->hidden_size, 65536},
-                 {"depth", c->depth, 1024},
-                 {"num_heads", c->num_heads, 1024},
-                 {"mlp_ratio", c->mlp_ratio, 64},
+    } field[] = {{"patch_size", c->patch_size, 64},       {"in_channels", c->in_channels, 4096},
+                 {"hidden_size", c->hidden_size, 65536},  {"depth", c->depth, 1024},
+                 {"num_heads", c->num_heads, 1024},       {"mlp_ratio", c->mlp_ratio, 64},
                  {"num_classes", c->num_classes, 1 << 24}};
     for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
         const reel_status status = in_range(env, field[i].name, field[i].value, field[i].most);
         if (status != REEL_OK) return status;
     }
-    if (c->input_size % c->patch_size)
-        return reel_fail(env, REEL_E_ARG,
-                         "dit: input_size %lld must be a multiple of patch_size %lld",
-                         (long long)c->input_size, (long long)c->patch_size);
     if (c->hidden_size % c->num_heads)
         return reel_fail(env, REEL_E_ARG,
                          "dit: hidden_size %lld must be a multiple of num_heads %lld",

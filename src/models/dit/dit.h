@@ -10,9 +10,8 @@
 
 #include "nn/module.h"
 
-/* Field names of the original constructor. */
+/* Field names of the original constructor, without input_size: that is x's shape. */
 typedef struct reel_dit_config {
-    int64_t input_size;  /* latent height and width, a multiple of patch_size */
     int64_t patch_size;  /* 2, 4 or 8 in the paper */
     int64_t in_channels; /* 4: latents of Stable Diffusion's VAE */
     int64_t hidden_size; /* C, a multiple of num_heads */
@@ -24,7 +23,7 @@ typedef struct reel_dit_config {
     bool recompute;      /* training keeps only the blocks' inputs (not of the original) */
 } reel_dit_config;
 
-/* DiT-S/2 at 32x32 latents. */
+/* DiT-S/2. */
 reel_dit_config reel_dit_config_default(void);
 
 /* Fails with REEL_E_ARG naming the field that is out of range. */
@@ -32,13 +31,15 @@ REEL_MUST_USE reel_status reel_dit_config_check(reel_env *env, const reel_dit_co
 
 /* What a forward takes. */
 typedef struct reel_dit_input {
-    reel_var x; /* [B,in_channels,input_size,input_size] f32: noisy latents */
+    reel_var x; /* [B,in_channels,H,W] f32: noisy latents; H and W multiples of patch_size */
     reel_var t; /* [B] f32: timesteps, 0..1000 */
     reel_var y; /* [B] i64: classes, num_classes for none */
 } reel_dit_input;
 
-/* Records the model; returns its prediction [B,out,input_size,input_size] f32, with out =
- * in_channels, or twice that with learn_sigma. Fails the tape on misfit. */
+/* Records the model; returns its prediction [B,out,H,W] f32, with out = in_channels, or twice that
+ * with learn_sigma (the noise, then how its variance lies between two bounds). The original is made
+ * for one size: its positions are a parameter pos_embed [1,T,C], so T is what a checkpoint fixes.
+ * Fails the tape on misfit. */
 reel_var reel_dit(reel_nn *nn, const reel_dit_config *config, const reel_dit_input *input);
 
 #endif

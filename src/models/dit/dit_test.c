@@ -18,8 +18,7 @@
 #include "support/op_check.h"
 #include "tape/plan.h"
 
-static const reel_dit_config golden_config = {.input_size = 8,
-                                              .patch_size = 2,
+static const reel_dit_config golden_config = {.patch_size = 2,
                                               .in_channels = 4,
                                               .hidden_size = 48,
                                               .depth = 2,
@@ -85,8 +84,7 @@ typedef struct step {
     int64_t y[1];
 } step;
 
-static const reel_dit_config twin_config = {.input_size = 4,
-                                            .patch_size = 2,
+static const reel_dit_config twin_config = {.patch_size = 2,
                                             .in_channels = 4,
                                             .hidden_size = C,
                                             .depth = L,
