@@ -41,8 +41,15 @@ typedef uint16_t vh __attribute__((vector_size(VF_N * 2)));
 
 /* ---- making and moving ---- */
 
+/* Not (vf){0} + x: that is an addition, since it must turn -0 into +0. */
 VEC_INLINE vf vf_set(float x) {
-    return (vf){0} + x;
+#if REEL_ISA_LEVEL >= 2
+    return (vf)_mm512_set1_ps(x);
+#elif REEL_ISA_LEVEL == 1
+    return (vf)_mm256_set1_ps(x);
+#else
+    return (vf){x, x, x, x};
+#endif
 }
 VEC_INLINE vi vi_set(int32_t x) {
     return (vi){0} + x;
