@@ -18,8 +18,8 @@ typedef struct schedule {
     int64_t NP, MS; /* panels of b, packed strips of a, in one batch */
     int64_t MB, NB, n_m, n_n;
     int64_t lane_words; /* scratch of a lane */
-    int64_t n_packs;    /* pieces of the packing phase */
-    int64_t per_pack;   /* panels or strips in one */
+    int64_t n_packs; /* pieces of the packing phase in a batch: PW panels (or strips), PQ words */
+    int64_t PW, PQ;
 } schedule;
 
 static int64_t least(int64_t a, int64_t b) {
@@ -60,14 +60,17 @@ static schedule schedule_of(const reel_gemm *g) {
         s.a_packed = !g->a.k_inside || g->K % 32 != 0 || g->M % TILE != 0;
         s.Q = parts(s.Q, TILE) * TILE;
         s.W = TILE;
+        /* Two strips of a slice, one of a and one of b, share the L1. */
+        s.QB = parts(parts(s.Q, most(1, parts(s.Q, 256))), TILE) * TILE;
     }
 #endif
     cut_blocks(g, &s);
     s.NP = parts(g->N, s.W);
     if (s.tiles) s.NP += s.NP % 2;
     s.MS = s.a_packed ? parts(g->M, 32) * 2 : 0;
-    s.per_pack = most(1, (16 << 10) / most(1, s.W * s.Q));
-    s.n_packs = parts(s.NP + s.MS, s.per_pack);
+    s.PW = most(1, 128 / s.W);
+    s.PQ = 512;
+    s.n_packs = parts(s.NP + s.MS, s.PW) * parts(s.Q, s.PQ);
     const int64_t sums = s.Q > s.QB ? s.MB * s.NB : 0;
     s.lane_words = sums + (s.tiles ? 0 : MR * s.QB + VF_N);
     s.lane_words = parts(s.lane_words, 16) * 16;
@@ -107,18 +110,24 @@ static gemm_source source_of(const reel_gemm *g, const reel_gemm_operand *x, int
 
 /* ---- packing ---- */
 
-VEC_INLINE void pack_panel_of(const gemm_source *from, int64_t at, const schedule *s, float *to) {
-    for (int64_t v = 0; v < s->W; v += VF_N)
-        pack_column(from, at + v, s->Q, to + v, (int)s->W);
+/* Words [q,end) of the panel of lines at.. at+W. */
+VEC_INLINE void pack_lines(const gemm_source *from, int64_t at, int64_t q, int64_t end, float *to,
+                           int W) {
+    for (int v = 0; v < W; v += VF_N)
+        pack_column(from, at + v, q, end, to + v, W);
 }
 
 /* The branches on layout and dtype are outside the loops. */
-static void pack_panel(const gemm_source *from, int64_t at, const schedule *s, float *to) {
+static void pack_panel(const gemm_source *from, int64_t at, int64_t q, int64_t end, float *to,
+                       int W) {
     gemm_source x = *from;
 #define WITH(inside, half, pair)                                                                   \
     if (x.k_inside == (inside) && x.bf16 == (half) && x.pairs == (pair)) {                         \
         x.k_inside = (inside), x.bf16 = (half), x.pairs = (pair);                                  \
-        pack_panel_of(&x, at, s, to);                                                              \
+        if (W == NR)                                                                               \
+            pack_lines(&x, at, q, end, to, NR);                                                    \
+        else                                                                                       \
+            pack_lines(&x, at, q, end, to, VF_N);                                                  \
         return;                                                                                    \
     }
     WITH(true, false, false)
@@ -133,46 +142,56 @@ static void pack_panel(const gemm_source *from, int64_t at, const schedule *s, f
 }
 
 #if REEL_ISA_LEVEL >= 4
-/* Rows i.. i+16 of a as tiles [Q/16,16,16]. */
-static void pack_strip(const gemm_source *from, int64_t i, const schedule *s, float *to) {
-    if (from->k_inside) {
-        for (int64_t q = 0; q < s->Q; q += TILE)
-            load_block(from, i, q, words_of(from), to + q * TILE);
-        return;
-    }
-    float block[TILE_WORDS] __attribute__((aligned(64)));
-    const int count = (int)most(0, least(TILE, from->n - i));
-    for (int64_t q = 0; q < s->Q; q += TILE) {
-        for (int r = 0; r < TILE; r++) {
-            const bool inside = q + r < words_of(from) && count > 0;
-            vf word = {0};
-            if (inside)
-                word = count == TILE ? load_across_full(from, i, q + r)
-                                     : load_across(from, i, q + r, count);
-            vf_store(block + r * TILE, word);
+/* Rows i.. i+16 of a as tiles [Q/16,16,16] that start at to: those of words [q,end). */
+static void pack_strip(const gemm_source *from, int64_t i, int64_t q, int64_t end, float *to) {
+    gemm_source x = *from;
+    x.bf16 = x.pairs = true;
+    const int64_t n_words = words_of(&x);
+    const int count = (int)most(0, least(TILE, x.n - i));
+    for (; q < end; q += TILE) {
+        if (x.k_inside) {
+            load_block(&x, i, q, n_words, to + q * TILE);
+            continue;
+        }
+        float block[TILE_WORDS] __attribute__((aligned(64)));
+        if (count == TILE && q + TILE <= n_words) {
+            for (int r = 0; r < TILE; r++)
+                vf_store(block + r * TILE, load_across_full(&x, i, q + r));
+        } else {
+            for (int r = 0; r < TILE; r++)
+                vf_store(block + r * TILE,
+                         q + r < n_words && count ? load_across(&x, i, q + r, count) : (vf){0});
         }
         transpose_words(block, TILE, to + q * TILE, TILE);
     }
 }
 #endif
 
+/* PW neighbouring panels, a few rows of memory at a time: where K is outside, a row's cache lines
+ * and pages serve all of them. */
 static void pack_task(void *context, int64_t index, int lane) {
     (void)lane;
+    enum { STEP = 64 };
     const job *j = context;
     const schedule *s = &j->s;
-    const int64_t batch = index / s->n_packs, first = index % s->n_packs * s->per_pack;
+    const int64_t batch = index / s->n_packs, n_q = parts(s->Q, s->PQ);
+    const int64_t first = index % s->n_packs / n_q * s->PW, q0 = index % n_q * s->PQ;
+    const int64_t last = least(first + s->PW, s->NP + s->MS), q1 = least(q0 + s->PQ, s->Q);
     const gemm_source b = source_of(j->g, &j->g->b, j->g->N, batch, s->pairs);
-    for (int64_t k = first; k < least(first + s->per_pack, s->NP + s->MS); k++) {
-        if (k < s->NP) {
-            pack_panel(&b, k * s->W, s, j->b + (batch * s->NP + k) * s->Q * s->W);
-            continue;
-        }
+    for (int64_t q = q0; q < q1; q += STEP)
+        for (int64_t k = first; k < last; k++) {
+            const int64_t end = least(q + STEP, q1);
+            if (k < s->NP) {
+                pack_panel(&b, k * s->W, q, end, j->b + (batch * s->NP + k) * s->Q * s->W,
+                           (int)s->W);
+                continue;
+            }
 #if REEL_ISA_LEVEL >= 4
-        const gemm_source a = source_of(j->g, &j->g->a, j->g->M, batch, true);
-        const int64_t strip = k - s->NP;
-        pack_strip(&a, strip * TILE, s, j->a + (batch * s->MS + strip) * s->Q * TILE);
+            const gemm_source a = source_of(j->g, &j->g->a, j->g->M, batch, true);
+            const int64_t strip = k - s->NP;
+            pack_strip(&a, strip * TILE, q, end, j->a + (batch * s->MS + strip) * s->Q * TILE);
 #endif
-    }
+        }
 }
 
 /* ---- epilogue ---- */
@@ -185,29 +204,43 @@ typedef struct patch {
     int64_t ldc;
 } patch;
 
-VEC_INLINE void finish_row(const reel_gemm *g, const patch *p, int r, reel_activation act,
-                           bool bf16) {
-    const int64_t at = (p->batch * g->M + p->m + r) * g->N + p->n;
-    for (int i = 0; i < p->n_cols; i += VF_N) {
-        const int n = p->n_cols - i < VF_N ? p->n_cols - i : VF_N;
-        vf x = vf_load(p->c + r * p->ldc + i);
-        if (g->bias) x += vec_load_part(g->bias, p->batch * g->N + p->n + i, g->bias_bf16, n);
-        if (n == VF_N) {
-            if (g->pre) vec_store(g->pre, at + i, bf16, x);
-            vec_store(g->y, at + i, bf16, vec_activation(act, x));
-        } else {
-            if (g->pre) vec_store_part(g->pre, at + i, bf16, x, n);
-            vec_store_part(g->y, at + i, bf16, vec_activation(act, x), n);
+/* n <= 2 VF_N columns from i on, all rows. */
+VEC_INLINE void finish_columns(const reel_gemm *g, const patch *p, int i, int n,
+                               reel_activation act, bool bf16) {
+    const int low = n < VF_N ? n : VF_N, high = n - low;
+    vf bias[2] = {{0}, {0}};
+    if (g->bias) {
+        const int64_t at = p->batch * g->N + p->n + i;
+        bias[0] = vec_load_part(g->bias, at, g->bias_bf16, low);
+        if (high) bias[1] = vec_load_part(g->bias, at + VF_N, g->bias_bf16, high);
+    }
+    int64_t at = (p->batch * g->M + p->m) * g->N + p->n + i;
+    const float *c = p->c + i;
+    for (int r = 0; r < p->n_rows; r++, at += g->N, c += p->ldc) {
+        const vf x0 = vf_load(c) + bias[0];
+        const vf x1 = high ? vf_load(c + VF_N) + bias[1] : bias[1];
+        if (high == VF_N) {
+            if (g->pre) vec_store(g->pre, at, bf16, x0);
+            if (g->pre) vec_store(g->pre, at + VF_N, bf16, x1);
+            vec_store(g->y, at, bf16, vec_activation(act, x0));
+            vec_store(g->y, at + VF_N, bf16, vec_activation(act, x1));
+            continue;
         }
+        if (g->pre) vec_store_part(g->pre, at, bf16, x0, low);
+        vec_store_part(g->y, at, bf16, vec_activation(act, x0), low);
+        if (high == 0) continue;
+        if (g->pre) vec_store_part(g->pre, at + VF_N, bf16, x1, high);
+        vec_store_part(g->y, at + VF_N, bf16, vec_activation(act, x1), high);
     }
 }
 
 VEC_INLINE void finish_rows(const reel_gemm *g, const patch *p, reel_activation act) {
-    for (int r = 0; r < p->n_rows; r++) {
+    for (int i = 0; i < p->n_cols; i += 2 * VF_N) {
+        const int n = p->n_cols - i;
         if (g->y_bf16)
-            finish_row(g, p, r, act, true);
+            finish_columns(g, p, i, n < 2 * VF_N ? n : 2 * VF_N, act, true);
         else
-            finish_row(g, p, r, act, false);
+            finish_columns(g, p, i, n < 2 * VF_N ? n : 2 * VF_N, act, false);
     }
 }
 
