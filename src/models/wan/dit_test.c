@@ -1,0 +1,263 @@
+/* Wan's DiT against the public reference implementation's vectors: text-to-video,
+ * image-conditioned, one level per token; packed clips against the same clips alone; gradients. */
+#include "models/wan/dit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/cpu.h"
+#include "ops/concat.h"
+#include "ops/grid.h"
+#include "ops/loss.h"
+#include "support/golden.h"
+#include "support/op_check.h"
+#include "tape/plan.h"
+#include "tensor/tolerance.h"
+
+static const reel_wan_dit_config tiny = {.patch_size = {1, 2, 2},
+                                         .num_attention_heads = 2,
+                                         .attention_head_dim = 12,
+                                         .in_channels = 16,
+                                         .out_channels = 16,
+                                         .text_dim = 20,
+                                         .freq_dim = 32,
+                                         .ffn_dim = 56,
+                                         .num_layers = 2,
+                                         .cross_attn_norm = true,
+                                         .qk_norm = true,
+                                         .eps = 1e-6};
+
+/* Everything a recording needs around it. */
+typedef struct rig {
+    reel_env *env;
+    reel_tape *tape;
+    reel_plan *plan;
+    reel_kernel_table *table;
+    reel_params *params;
+    golden g;
+} rig;
+
+static void open_rig(rig *r, const char *folder, reel_dtype compute, reel_isa isa) {
+    *r = (rig){.env = op_test_env(2)};
+    golden_open(&r->g, r->env, folder);
+    r->params = golden_params_as(&r->g, compute);
+    assert_int_equal(reel_ops_tape_new(r->env, &r->tape), REEL_OK);
+    assert_int_equal(reel_cpu_table(r->env, isa, &r->table), REEL_OK);
+}
+
+static void run_rig(rig *r) {
+    reel_plan_free(&r->plan);
+    if (reel_plan_new(r->tape, r->table, NULL, &r->plan) != REEL_OK ||
+        reel_plan_run(r->plan, NULL) != REEL_OK)
+        fail_msg("%s", reel_env_message(r->env));
+}
+
+static void close_rig(rig *r) {
+    reel_plan_free(&r->plan);
+    reel_tape_free(&r->tape);
+    reel_kernel_table_free(r->env, &r->table);
+    reel_params_free(&r->params);
+    golden_close(&r->g);
+    reel_env_free(&r->env);
+}
+
+static reel_var given(rig *r, const char *name) {
+    const reel_tensor x = golden_input(&r->g, name);
+    return reel_tape_input(r->tape, x.dtype, x.shape, name, x.data);
+}
+
+/* t of any shape as [R] */
+static reel_var levels(rig *r) {
+    const reel_tensor t = golden_input(&r->g, "timestep");
+    return reel_tape_input(r->tape, REEL_F32, REEL_SHAPE(reel_tensor_count(&t)), "t", t.data);
+}
+
+static void expect_golden(const char *folder, const reel_wan_dit_config *config, reel_dtype compute,
+                          reel_isa isa, double tol) {
+    rig r;
+    open_rig(&r, folder, compute, isa);
+    const reel_shape s = golden_input(&r.g, "hidden_states").shape;
+    const int64_t f = s.dim[2], h = s.dim[3] / 2, w = s.dim[4] / 2;
+    int32_t position[3 * 64];
+    reel_wan_dit_positions(f, h, w, position);
+    reel_nn nn = reel_nn_start(r.tape, r.params, compute);
+    const reel_wan_dit_input input = {
+        .positions =
+            reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(f * h * w, 3), "positions", position),
+        .t = levels(&r),
+        .text = given(&r, "encoder_hidden_states"),
+        .image = config->image_dim ? given(&r, "encoder_hidden_states_image") : 0};
+    const reel_var out = reel_wan_dit(&nn, config, given(&r, "hidden_states"), &input);
+    reel_tape_keep(r.tape, out);
+    run_rig(&r);
+    golden_expect_all_used(r.params);
+    const int64_t count = reel_shape_count(&reel_tape_value(r.tape, out)->shape);
+    golden_expect(&r.g, "sample", REEL_F32, reel_plan_data(r.plan, out), count, tol);
+    close_rig(&r);
+}
+
+static void test_wan_dit_reproduces_the_reference(void **state) {
+    (void)state;
+    reel_wan_dit_config i2v = tiny, ti2v = tiny;
+    i2v.in_channels = 12;
+    i2v.out_channels = 4;
+    i2v.image_dim = 28;
+    i2v.added_kv_proj_dim = 24;
+    ti2v.in_channels = ti2v.out_channels = 6;
+    for (int isa = 0; isa <= (int)reel_isa_detect(); isa++)
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            const reel_dtype compute = bf16 ? REEL_BF16 : REEL_F32;
+            const double tol = bf16 ? 2e-2 : 1e-5; /* the two references differ by 2.6e-6 */
+            expect_golden("tests/golden/wan_dit_t2v", &tiny, compute, (reel_isa)isa, tol);
+            expect_golden("tests/golden/wan_dit_i2v", &i2v, compute, (reel_isa)isa, tol);
+            expect_golden("tests/golden/wan22_dit_ti2v", &ti2v, compute, (reel_isa)isa, tol);
+        }
+}
+
+/* ---- packing ---- */
+
+/* The two clips of the golden case in one row, the second one with half of its text. */
+static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_AMX);
+    const reel_tensor x = golden_input(&r.g, "hidden_states");
+    const reel_tensor text = golden_input(&r.g, "encoder_hidden_states");
+    const reel_tensor t = golden_input(&r.g, "timestep");
+    const int64_t T = 18, half = reel_tensor_count(&x) / 2, X = 9, I = 20;
+    int32_t position[2 * 18 * 3], map[2 * 18];
+    reel_wan_dit_positions(3, 2, 3, position);
+    memcpy(position + 3 * T, position, sizeof *position * 3 * (size_t)T);
+    for (int i = 0; i < 2 * T; i++)
+        map[i] = i >= T;
+    const int32_t offsets[3] = {0, 18, 36}, text_offsets[3] = {0, 9, 13};
+    reel_nn nn = reel_nn_start(r.tape, r.params, REEL_F32);
+    reel_var clip[2], alone[2];
+    for (int i = 0; i < 2; i++) {
+        clip[i] = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, 16, 3, 4, 6), "clip",
+                                  (const float *)x.data + i * half);
+        const reel_wan_dit_input input = {
+            .positions = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(T, 3), "positions", position),
+            .t = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1), "t", (const float *)t.data + i),
+            .text = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, i ? 4 : X, I), "text",
+                                    (const float *)text.data + i * X * I)};
+        const reel_var rows =
+            reel_patchify(r.tape, clip[i], (const int32_t[]){1, 2, 2}); /* [1,T,in P] */
+        alone[i] = reel_wan_dit_tokens(&nn, &tiny, rows, &input);
+        clip[i] = rows;
+        reel_tape_keep(r.tape, alone[i]);
+    }
+    const reel_wan_dit_input input = {
+        .positions = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(2 * T, 3), "positions", position),
+        .t = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(2), "t", t.data),
+        .map = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(2 * T), "map", map),
+        .text = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, 13, I), "text", text.data),
+        .offsets = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(3), "offsets", offsets),
+        .text_offsets = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(3), "text", text_offsets)};
+    const reel_var packed =
+        reel_wan_dit_tokens(&nn, &tiny, reel_concat(r.tape, clip, 2, 1), &input);
+    reel_tape_keep(r.tape, packed);
+    run_rig(&r);
+    const float *both = reel_plan_data(r.plan, packed);
+    for (int i = 0; i < 2; i++)
+        assert_true(reel_relative_l2(REEL_F32, both + i * T * 64, reel_plan_data(r.plan, alone[i]),
+                                     T * 64) < 1e-5);
+    close_rig(&r);
+}
+
+/* ---- gradients ---- */
+
+/* d loss along a random direction of all parameters, against central differences of it. */
+static void test_wan_dit_gradient_matches_central_differences(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_PORTABLE);
+    int32_t position[18 * 3];
+    static float target[2 * 16 * 3 * 4 * 6];
+    reel_wan_dit_positions(3, 2, 3, position);
+    reel_tape_set_training(r.tape, true);
+    reel_nn nn = reel_nn_start(r.tape, r.params, REEL_F32);
+    const reel_wan_dit_input input = {
+        .positions = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(18, 3), "positions", position),
+        .t = levels(&r),
+        .text = given(&r, "encoder_hidden_states")};
+    const reel_var out = reel_wan_dit(&nn, &tiny, given(&r, "hidden_states"), &input);
+    const reel_shape shape = reel_tape_value(r.tape, out)->shape;
+    const reel_var loss =
+        reel_mse(r.tape, out, reel_tape_input(r.tape, REEL_F32, shape, "target", target), 0);
+    reel_tape_keep(r.tape, loss);
+    reel_tape_backward(r.tape, loss);
+    run_rig(&r);
+    for (int i = 0; i < reel_params_count(r.params); i++) {
+        const reel_param *p = reel_params_at(r.params, i);
+        const float *dp = reel_plan_data(r.plan, reel_tape_grad(r.tape, p->var));
+        if (!dp) fail_msg("%s: no gradient", p->name);
+        const int64_t n = reel_shape_count(&p->shape);
+        /* along the gradient itself, where the slope is its squared length */
+        double squares = 0;
+        float *w = p->data, *old = malloc((size_t)n * sizeof *old);
+        float *step = malloc((size_t)n * sizeof *step);
+        for (int64_t k = 0; k < n; k++)
+            squares += (double)dp[k] * (double)dp[k];
+        const float scale = (float)(2e-2 / sqrt(squares + 1e-20));
+        for (int64_t k = 0; k < n; k++) {
+            old[k] = w[k];
+            step[k] = scale * dp[k];
+        }
+        double value[2];
+        for (int side = 0; side < 2; side++) {
+            for (int64_t k = 0; k < n; k++)
+                w[k] = old[k] + (side ? -step[k] : step[k]);
+            assert_int_equal(reel_plan_run(r.plan, NULL), REEL_OK);
+            value[side] = (double)*(const float *)reel_plan_data(r.plan, loss);
+        }
+        memcpy(w, old, (size_t)n * sizeof *old);
+        const double slope = (value[0] - value[1]) / (2 * (double)scale);
+        if (squares > 1e-10 &&
+            !(fabs(slope - squares) < 2e-2 * squares + 2e-6 * sqrt(squares) / 2e-2))
+            fail_msg("%s: slope along the gradient %.6g, wanted %.6g", p->name, slope, squares);
+        free(old);
+        free(step);
+        assert_int_equal(reel_plan_run(r.plan, NULL), REEL_OK);
+    }
+    close_rig(&r);
+}
+
+static void test_wan_dit_refuses_what_does_not_fit(void **state) {
+    (void)state;
+    reel_env *env = op_test_env(1);
+    reel_wan_dit_config config = reel_wan_dit_config_default();
+    assert_int_equal(reel_wan_dit_config_check(env, &config), REEL_OK);
+    config.attention_head_dim = 127;
+    assert_int_equal(reel_wan_dit_config_check(env, &config), REEL_E_ARG);
+    assert_non_null(strstr(reel_env_message(env), "attention_head_dim must be even, got 127"));
+    reel_env_clear(env);
+    config = reel_wan_dit_config_default();
+    config.image_dim = 1280;
+    assert_int_equal(reel_wan_dit_config_check(env, &config), REEL_E_ARG);
+    assert_non_null(strstr(reel_env_message(env), "added_kv_proj_dim must be 1536, got 0"));
+    reel_env_free(&env);
+    rig r;
+    open_rig(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_AMX);
+    reel_nn nn = reel_nn_start(r.tape, r.params, REEL_F32);
+    const reel_wan_dit_input input = {.t = levels(&r), .image = given(&r, "hidden_states")};
+    assert_int_equal(reel_wan_dit(&nn, &tiny, given(&r, "hidden_states"), &input), 0);
+    assert_non_null(strstr(reel_env_message(r.env), "takes no image embeddings"));
+    close_rig(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wan_dit_reproduces_the_reference),
+        cmocka_unit_test(test_wan_dit_packed_clips_equal_clips_alone),
+        cmocka_unit_test(test_wan_dit_gradient_matches_central_differences),
+        cmocka_unit_test(test_wan_dit_refuses_what_does_not_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
