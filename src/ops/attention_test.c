@@ -411,6 +411,38 @@ static void fill_wave(float *x, int64_t n, float step) {
         x[i] = 2 * sinf(step * (float)i);
 }
 
+static void test_attention_takes_exponentials_exactly(void **state) {
+    (void)state;
+    /* keys 0 and x give lse = log(1 + e^x); the outputs would round the weights too coarsely */
+    enum { B = 401 };
+    static float q[B], k[2 * B], lse[B];
+    for (int b = 0; b < B; b++) {
+        q[b] = 1;
+        k[2 * b + 1] = reel_bf16_to_f32(reel_f32_to_bf16(0.1f * (float)(b - B / 2)));
+    }
+    op_case c = {.build = build_lse,
+                 .context = &(form){.parts = PARTS, .scale = 1},
+                 .n_in = 3,
+                 .in = {{.shape = REEL_SHAPE(B, 1, 1, 1), .value = q},
+                        {.shape = REEL_SHAPE(B, 2, 1, 1), .value = k},
+                        {.shape = REEL_SHAPE(B, 2, 1, 1), .value = k}}};
+    for (int bf16 = 0; bf16 < 2; bf16++)
+        for (int isa = 0; isa <= (int)reel_isa_detect(); isa++) {
+            for (int i = 0; i < 3; i++)
+                c.in[i].dtype = bf16 ? REEL_BF16 : REEL_F32;
+            run(&c, isa, lse, B);
+            /* the bf16 kernels' polynomial is off by 2.6e-6; then four roundings of a score */
+            const double polynomial = bf16 ? 2.6e-6 : 0;
+            for (int b = 0; b < B; b++) {
+                const double wanted = log1p(exp((double)k[2 * b + 1]));
+                const double slack = polynomial + 4 * 0x1p-24 * (1 + fabs((double)k[2 * b + 1]));
+                if (!(fabs((double)lse[b] - wanted) <= slack))
+                    fail_msg("%s: x %g: lse %.9g wanted %.9g", reel_isa_name((reel_isa)isa),
+                             (double)k[2 * b + 1], (double)lse[b], wanted);
+            }
+        }
+}
+
 static void test_attention_does_not_depend_on_the_order_of_keys(void **state) {
     (void)state;
     enum { T = 70, N = 2, D = 16, W = N * D };
@@ -544,6 +576,7 @@ int main(void) {
         cmocka_unit_test(test_attention_takes_minus_infinity_as_no_edge),
         cmocka_unit_test(test_attention_is_stable_for_huge_scores),
         cmocka_unit_test(test_attention_passes_nan),
+        cmocka_unit_test(test_attention_takes_exponentials_exactly),
         cmocka_unit_test(test_attention_does_not_depend_on_the_order_of_keys),
         cmocka_unit_test(test_attention_segments_equal_separate_calls),
         cmocka_unit_test(test_attention_refuses_misfits),

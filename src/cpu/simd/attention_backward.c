@@ -10,7 +10,7 @@
 #include "tape/op.h"
 
 #if REEL_ISA_LEVEL >= 4
-enum { ROWS_Q = 256, ROWS_K = 256, STRIP = 32 };
+enum { ROWS_Q = 256, ROWS_K = 128, STRIP = 32 };
 #else
 enum { ROWS_Q = 128, ROWS_K = 128, STRIP = 16 };
 #endif

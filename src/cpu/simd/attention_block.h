@@ -277,21 +277,22 @@ VEC_INLINE void tile_block(const product *p, int i, int j, bool two_rows, bool t
     if (two_rows && two_columns) TILE_END(3, 16, 16);
 }
 
-static __attribute__((noinline, unused)) void multiply(const product *p) {
-    for (int j = 0; j < p->n; j += 32) {
-        const bool two_columns = p->n - j > 16;
-        for (int i = 0; i < p->m; i += 32) {
-            if (p->m - i > 16) {
-                if (two_columns)
-                    tile_block(p, i, j, true, true);
-                else
-                    tile_block(p, i, j, true, false);
-            } else {
-                if (two_columns)
-                    tile_block(p, i, j, false, true);
-                else
-                    tile_block(p, i, j, false, false);
-            }
+/* Part i of a product: its columns from i PART on. */
+enum { PART = 32 };
+static __attribute__((noinline, unused)) void multiply_part(const product *p, int part) {
+    const int j = part * PART;
+    const bool two_columns = p->n - j > 16;
+    for (int i = 0; i < p->m; i += 32) {
+        if (p->m - i > 16) {
+            if (two_columns)
+                tile_block(p, i, j, true, true);
+            else
+                tile_block(p, i, j, true, false);
+        } else {
+            if (two_columns)
+                tile_block(p, i, j, false, true);
+            else
+                tile_block(p, i, j, false, false);
         }
     }
 }
@@ -369,12 +370,22 @@ VEC_INLINE void sum_column(const product *p, int j, int n_vectors) {
     if (p->m - i >= 1) sum_block(p, i, j, 1, n_vectors);
 }
 
-static __attribute__((noinline, unused)) void multiply(const product *p) {
-    int j = 0;
-    for (; p->n - j >= 2 * VF_N; j += 2 * VF_N)
+enum { PART = 2 * VF_N };
+static __attribute__((noinline, unused)) void multiply_part(const product *p, int part) {
+    const int j = part * PART;
+    if (p->n - j > VF_N)
         sum_column(p, j, 2);
-    if (p->n > j) sum_column(p, j, 1);
+    else
+        sum_column(p, j, 1);
 }
 #endif
+
+VEC_INLINE int product_parts(const product *p) {
+    return (p->n + PART - 1) / PART;
+}
+VEC_INLINE void multiply(const product *p) {
+    for (int i = 0; i < product_parts(p); i++)
+        multiply_part(p, i);
+}
 
 #endif
