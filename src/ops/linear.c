@@ -106,7 +106,9 @@ const reel_kernel reel_ref_linear_dx = {.name = "linear_dx.ref", .run = linear_d
 static reel_status linear_dw_shape(reel_env *env, reel_call *c) {
     const reel_linear_grad_attr *attr = c->attr;
     const reel_shape *dy = &c->in[0].shape, *x = &c->in[1].shape, *w = &c->in[2].shape;
-    if (reel_shape_rows(dy) != reel_shape_rows(x) || reel_shape_last(x) != reel_shape_last(w))
+    /* not reel_shape_rows: a matrix without columns still has rows */
+    if (reel_shape_span(dy, 0, dy->rank - 1) != reel_shape_span(x, 0, x->rank - 1) ||
+        reel_shape_last(x) != reel_shape_last(w))
         return reel_fail(env, REEL_E_SHAPE, "dy %s does not fit x %s", REEL_SHAPE_STR(dy),
                          REEL_SHAPE_STR(x));
     c->n_out = attr->bias ? 2 : 1;

@@ -5,6 +5,8 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
 
 #include "support/op_check.h"
 
@@ -83,6 +85,73 @@ static void test_linear_works_without_bias_and_batched(void **state) {
     op_check(&batched);
 }
 
+static const reel_linear_attr erf_bf16 = {REEL_ACT_GELU_ERF, REEL_BF16, 0};
+
+/* Sizes around tiles, panels, blocks and slices, at every level, with all gradients. */
+static void test_linear_kernels_agree_at_odd_sizes(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {
+        {1, 1, 1},   {15, 1, 17},   {17, 31, 33},   {31, 33, 15},  {33, 63, 65},   {127, 65, 31},
+        {16, 32, 1}, {64, 64, 127}, {130, 48, 400}, {3, 1100, 50}, {1030, 20, 40}, {48, 544, 48}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char name[64];
+        const int64_t *n = sizes[i];
+        snprintf(name, sizeof name, "f32 %dx%dx%d", (int)n[0], (int)n[1], (int)n[2]);
+        op_case c = sized(name, &plain, REEL_F32, n[0], n[1], n[2]);
+        op_check_kernels(&c);
+        snprintf(name, sizeof name, "bf16 %dx%dx%d", (int)n[0], (int)n[1], (int)n[2]);
+        c = sized(name, i % 2 ? &erf_bf16 : &gelu_bf16, REEL_BF16, n[0], n[1], n[2]);
+        op_check_kernels(&c);
+    }
+}
+
+static void test_linear_takes_mixed_dtypes(void **state) {
+    (void)state;
+    op_case c = sized("x f32, w bf16", &gelu, REEL_F32, 19, 37, 23);
+    c.in[1].dtype = REEL_BF16;
+    op_check_kernels(&c);
+    c = sized("x bf16, b f32", &plain_bf16, REEL_BF16, 19, 37, 23);
+    c.in[2].dtype = REEL_F32;
+    op_check_kernels(&c);
+}
+
+static void test_linear_takes_empty_operands(void **state) {
+    (void)state;
+    op_case c = sized("no rows", &plain, REEL_F32, 0, 5, 3);
+    op_check_kernels(&c);
+    c = sized("no inputs", &plain, REEL_F32, 4, 0, 3);
+    op_check_kernels(&c);
+}
+
+/* A NaN or an infinity reaches its own row of y and no other (the reference has no padding to leak
+ * through), in the last of an odd number of inputs. */
+static void check_spread(reel_dtype dtype, float bad) {
+    enum { R = 19, I = 37, O = 21 };
+    float x[R * I], w[O * I], b[O];
+    for (int i = 0; i < R * I; i++)
+        x[i] = i == 5 * I + 36 ? bad : 0.5f;
+    for (int i = 0; i < O * I; i++)
+        w[i] = 0.25f;
+    for (int i = 0; i < O; i++)
+        b[i] = 1;
+    op_case c = sized("spread", dtype == REEL_F32 ? &plain : &plain_bf16, dtype, R, I, O);
+    c.in[0].value = x;
+    c.in[1].value = w;
+    c.in[2].value = b;
+    c.no_gradient = true;
+    op_check_kernels(&c);
+}
+
+static void test_linear_keeps_nan_and_infinity_in_their_rows(void **state) {
+    (void)state;
+    for (int d = 0; d < 2; d++) {
+        const reel_dtype dtype = d ? REEL_BF16 : REEL_F32;
+        check_spread(dtype, NAN);
+        check_spread(dtype, INFINITY);
+        check_spread(dtype, -INFINITY);
+    }
+}
+
 static void test_linear_refuses_misfits(void **state) {
     (void)state;
     op_case c = sized("inner axis", &plain, REEL_F32, 2, 3, 4);
@@ -102,6 +171,10 @@ int main(void) {
         cmocka_unit_test(test_linear_gelu_has_hand_values),
         cmocka_unit_test(test_linear_checks_at_odd_sizes),
         cmocka_unit_test(test_linear_works_without_bias_and_batched),
+        cmocka_unit_test(test_linear_kernels_agree_at_odd_sizes),
+        cmocka_unit_test(test_linear_takes_mixed_dtypes),
+        cmocka_unit_test(test_linear_takes_empty_operands),
+        cmocka_unit_test(test_linear_keeps_nan_and_infinity_in_their_rows),
         cmocka_unit_test(test_linear_refuses_misfits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

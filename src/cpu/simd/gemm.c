@@ -40,12 +40,12 @@ static void cut_blocks(const reel_gemm *g, schedule *s) {
     const double piece_flops = s->tiles ? 4e6 : 1e6;
     const double flops = 2.0 * (double)g->M * (double)g->N * (double)g->K;
     const int64_t wanted = (int64_t)(flops / piece_flops < 32 ? flops / piece_flops : 32) + 1;
-    int64_t n_n = parts(g->N, max_n);
+    int64_t n_n = most(1, parts(g->N, max_n));
     const int64_t n_m = most(parts(g->M, max_m), parts(wanted, n_n));
-    s->MB = parts(parts(g->M, n_m), unit_m) * unit_m;
+    s->MB = most(1, parts(parts(g->M, most(1, n_m)), unit_m)) * unit_m;
     s->n_m = parts(g->M, s->MB);
-    n_n = most(n_n, wanted / s->n_m);
-    s->NB = parts(parts(g->N, n_n), unit_n) * unit_n;
+    n_n = most(n_n, wanted / most(1, s->n_m)));
+    s->NB = most(1, parts(parts(g->N, n_n), unit_n)) * unit_n;
     s->n_n = parts(g->N, s->NB);
 }
 
@@ -61,7 +61,7 @@ static schedule schedule_of(const reel_gemm *g) {
         s.Q = parts(s.Q, TILE) * TILE;
         s.W = TILE;
         /* Two strips of a slice, one of a and one of b, share the L1. */
-        s.QB = parts(parts(s.Q, most(1, parts(s.Q, 256))), TILE) * TILE;
+        s.QB = most(1, parts(parts(s.Q, most(1, parts(s.Q, 256))), TILE)) * TILE;
     }
 #endif
     cut_blocks(g, &s);
@@ -72,7 +72,8 @@ static schedule schedule_of(const reel_gemm *g) {
     s.PQ = 512;
     s.n_packs = parts(s.NP + s.MS, s.PW) * parts(s.Q, s.PQ);
     const int64_t sums = s.Q > s.QB ? s.MB * s.NB : 0;
-    s.lane_words = sums + (s.tiles ? 0 : MR * s.QB + VF_N);
+    const int64_t n_rows = g->a.k_inside ? MR : s.MB; /* rearranged at a time */
+    s.lane_words = sums + (s.tiles ? 0 : n_rows * s.QB);
     s.lane_words = parts(s.lane_words, 16) * 16;
     return s;
 }
@@ -268,35 +269,59 @@ typedef struct block {
     float *rows; /* a's rows or panel, where they must be rearranged */
 } block;
 
-/* Rows i.. i+MR of a, words q0.. q0+n, as the kernel wants them. */
-static gemm_rows rows_at(const job *j, const block *k, int64_t i, int64_t q0, int64_t n) {
-    const gemm_source a = source_of(j->g, &j->g->a, j->g->M, k->batch, j->s.pairs);
-    const int count = (int)least(MR, a.n - i);
-    if (!a.k_inside) {
-        for (int64_t q = 0; q < n; q++)
-            vf_store(k->rows + q * MR, i + VF_N <= a.n ? load_across_full(&a, i, q0 + q)
-                                                       : load_across(&a, i, q0 + q, count));
-        return (gemm_rows){.data = k->rows};
+/* a with K outside: all rows of the block, words q0.. q0+n, as panels [QB,MR] one after the other.
+ */
+VEC_INLINE void turn_rows(const gemm_source *a, const block *k, int64_t q0, int64_t n, int64_t QB) {
+    for (int64_t q = 0; q < n; q++) {
+        float *to = k->rows + q * MR;
+        for (int64_t i = k->m0; i < k->m1; i += MR, to += QB * MR) {
+            const vf words = i + VF_N <= a->n ? load_across_full(a, i, q0 + q)
+                                              : load_across(a, i, q0 + q, (int)least(MR, a->n - i));
+            memcpy(to, &words, MR * sizeof *to);
+        }
     }
-    const bool in_place = count == MR && (a.pairs ? a.K % 2 == 0 : !a.bf16);
-    const int64_t stride = a.pairs ? a.K / 2 : a.K;
-    if (in_place) return (gemm_rows){(const float *)a.data + i * stride + q0, stride};
+}
+
+static void turn_any_rows(gemm_source a, const block *k, int64_t q0, int64_t n, int64_t QB) {
+    a.k_inside = false;
+    if (!a.bf16) {
+        a.bf16 = a.pairs = false;
+        turn_rows(&a, k, q0, n, QB);
+    } else if (!a.pairs) {
+        a.bf16 = true, a.pairs = false;
+        turn_rows(&a, k, q0, n, QB);
+    } else {
+        a.bf16 = a.pairs = true;
+        turn_rows(&a, k, q0, n, QB);
+    }
+}
+
+/* Rows i.. i+MR of a with K inside, words q0.. q0+n: where they are, unless they must be widened or
+ * filled up with zeros. */
+static gemm_rows rows_at(const gemm_source *a, const block *k, int64_t i, int64_t q0, int64_t n,
+                         int64_t QB) {
+    const int count = (int)least(MR, a->n - i);
+    const bool in_place = count == MR && (a->pairs ? a->K % 2 == 0 : !a->bf16);
+    const int64_t stride = a->pairs ? a->K / 2 : a->K;
+    if (in_place) return (gemm_rows){(const float *)a->data + i * stride + q0, stride};
     for (int r = 0; r < MR; r++)
         for (int64_t q = 0; q < n; q += VF_N)
-            vf_store(k->rows + r * j->s.QB + q,
-                     r < count ? load_along_k(&a, i + r, q0 + q, (int)least(VF_N, n - q))
-                               : (vf){0});
-    return (gemm_rows){k->rows, j->s.QB};
+            vf_store(k->rows + r * QB + q,
+                     r < count ? load_along_k(a, i + r, q0 + q, (int)least(VF_N, n - q)) : (vf){0});
+    return (gemm_rows){k->rows, QB};
 }
 
 /* Rows outside, panels of b inside: MR rows of a stay in L1, b streams from L2. */
 static void block_by_vectors(const job *j, const block *k) {
     const schedule *s = &j->s;
+    const gemm_source from = source_of(j->g, &j->g->a, j->g->M, k->batch, s->pairs);
     float tile[MR * NR] __attribute__((aligned(64)));
     for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
         const int64_t n = least(s->QB, s->Q - q0);
+        if (!from.k_inside) turn_any_rows(from, k, q0, n, s->QB);
         for (int64_t i = k->m0; i < k->m1; i += MR) {
-            const gemm_rows a = rows_at(j, k, i, q0, n);
+            const gemm_rows a = from.k_inside ? rows_at(&from, k, i, q0, n, s->QB)
+                                              : (gemm_rows){.data = k->rows + (i - k->m0) * s->QB};
             for (int64_t at = k->n0; at < k->n1; at += NR) {
                 const float *b = j->b + (k->batch * s->NP + at / NR) * s->Q * NR + q0 * NR;
                 const int n_cols = (int)least(NR, k->n1 - at);

@@ -8,8 +8,8 @@ static int64_t batches_of(const reel_shape *w) {
     return w->rank == 3 ? w->dim[0] : 1;
 }
 
-static int64_t rows_of(const reel_shape *x, int64_t n_batches) {
-    return n_batches ? reel_shape_rows(x) / n_batches : 0;
+static int64_t rows_of(const reel_shape *x, const reel_shape *w) {
+    return reel_shape_span(x, w->rank == 3, x->rank - 1);
 }
 
 static reel_gemm_operand operand(const reel_tensor *t, bool k_inside) {
@@ -32,7 +32,7 @@ static reel_gemm forward_product(const reel_call *c) {
                    .y_bf16 = c->out[0].dtype == REEL_BF16,
                    .scratch = c->scratch,
                    .threads = c->threads};
-    g.M = rows_of(&c->in[0].shape, g.n_batches);
+    g.M = rows_of(&c->in[0].shape, w);
     return g;
 }
 
@@ -47,7 +47,7 @@ static reel_gemm dx_product(const reel_call *c) {
                    .y_bf16 = c->out[0].dtype == REEL_BF16,
                    .scratch = c->scratch,
                    .threads = c->threads};
-    g.M = rows_of(&c->in[0].shape, g.n_batches);
+    g.M = rows_of(&c->in[0].shape, w);
     return g;
 }
 
@@ -61,7 +61,7 @@ static reel_gemm dw_product(const reel_call *c) {
                    .y = c->out[0].data,
                    .scratch = c->scratch,
                    .threads = c->threads};
-    g.K = rows_of(&c->in[1].shape, g.n_batches);
+    g.K = rows_of(&c->in[1].shape, w);
     return g;
 }
 
