@@ -5,9 +5,22 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/env.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REEL_UNDER_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define REEL_UNDER_SANITIZER
+#endif
+#endif
 
 static int make_env(void **state) {
     reel_env_options options = reel_env_options_default();
@@ -114,6 +127,42 @@ static void test_env_free_tells_of_a_leak(void **state) {
     assert_non_null(strstr(h.text, "5 bytes"));
 }
 
+/* In a child, because the limit on memory cannot be taken back. Thread stacks are 8 MiB of address
+ * space each: 200 do not fit into what is left. The sanitizers need terabytes of it themselves. */
+static int child_without_room_for_threads(void) {
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file || fscanf(file, "%ld", &pages) != 1) return 1;
+    fclose(file);
+    const rlim_t bytes = (rlim_t)(pages * sysconf(_SC_PAGESIZE) + (64 << 20));
+    if (setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes}) != 0) return 2;
+    /* An emulator may not keep the limit. */
+    if (mmap(NULL, (size_t)1 << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+        return 77;
+    reel_env_options options = reel_env_options_default();
+    options.n_threads = 200;
+    reel_env *env = NULL;
+    if (reel_env_new(&options, &env) != REEL_E_NOMEM || env) return 3;
+    options.n_threads = 2; /* the threads that did start are gone again */
+    return reel_env_new(&options, &env) == REEL_OK ? 0 : 4;
+}
+
+static void test_env_new_survives_threads_that_do_not_start(void **state) {
+    (void)state;
+#ifndef REEL_UNDER_SANITIZER
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(child_without_room_for_threads());
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+#else
+    (void)child_without_room_for_threads;
+#endif
+}
+
 static void test_status_names_are_words(void **state) {
     (void)state;
     assert_string_equal(reel_status_name(REEL_OK), "ok");
@@ -140,6 +189,7 @@ int main(void) {
         cmocka_unit_test(test_env_blanks_control_characters),
         cmocka_unit_test(test_log_passes_what_is_within_the_level),
         cmocka_unit_test(test_env_free_tells_of_a_leak),
+        cmocka_unit_test(test_env_new_survives_threads_that_do_not_start),
         cmocka_unit_test(test_status_names_are_words),
         cmocka_unit_test(test_fault_due_fails_from_the_kth_on),
     };

@@ -134,6 +134,22 @@ static void test_json_messages_name_the_path_and_both_sides(void **state) {
     reel_json_free(&doc);
 }
 
+static void test_json_ranges_include_both_ends(void **state) {
+    reel_env *env = *state;
+    reel_json_doc *doc = parse(env, "[-2,2,-3,3]");
+    const reel_json root = reel_json_root(doc);
+    for (int64_t k = 0; k < 4; k++) {
+        const reel_json item = reel_json_item(&root, k);
+        int64_t i = 0;
+        double x = 0;
+        const reel_status wanted = k < 2 ? REEL_OK : REEL_E_FORMAT;
+        assert_int_equal(reel_json_int(&item, NULL, -2, 2, &i), wanted);
+        assert_int_equal(reel_json_real(&item, NULL, -2, 2, &x), wanted);
+    }
+    reel_env_clear(env);
+    reel_json_free(&doc);
+}
+
 static void test_json_choice_gives_the_index(void **state) {
     reel_env *env = *state;
     reel_json_doc *doc = parse(env, "{\"act\":\"gelu\"}");
@@ -276,6 +292,7 @@ int main(void) {
         cmocka_unit_test(test_json_getters_read_each_type),
         cmocka_unit_test(test_json_fallbacks_stand_in_for_missing_and_null),
         cmocka_unit_test(test_json_messages_name_the_path_and_both_sides),
+        cmocka_unit_test(test_json_ranges_include_both_ends),
         cmocka_unit_test(test_json_choice_gives_the_index),
         cmocka_unit_test(test_json_walks_in_the_order_of_the_text),
         cmocka_unit_test(test_json_only_names_the_stranger),

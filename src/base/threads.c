@@ -16,6 +16,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -72,11 +73,28 @@ static inline void pause_briefly(void) {
 #endif
 }
 
+/* Cores' worth of time that a container may use ("--cpus 2"), by the quota of its control group,
+ * version 2; 0 when there is none. The kernel stops all of a group's threads once its time is used
+ * up, so one lane for each of the host's 64 cores would be far slower than two. */
+static int quota_cores(void) {
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!file) return 0;
+    long long quota_us = 0; /* "max 100000" without a limit: nothing is read */
+    long long period_us = 0;
+    const int n_read = fscanf(file, "%lld %lld", &quota_us, &period_us);
+    fclose(file);
+    if (n_read != 2 || quota_us <= 0 || period_us <= 0) return 0;
+    const long long n = (quota_us + period_us - 1) / period_us;
+    return n < MAX_LANES ? (int)n : MAX_LANES;
+}
+
 static int usable_cores(void) {
     cpu_set_t set;
     int n = 0;
     if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
     if (n < 1) n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    const int quota = quota_cores();
+    if (quota > 0 && quota < n) n = quota;
     if (n < 1) n = 1;
     return n < MAX_LANES ? n : MAX_LANES;
 }
