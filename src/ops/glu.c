@@ -72,8 +72,12 @@ static double glu_flops(const reel_call *c) {
     return 8.0 * (double)reel_tensor_count(&c->out[0]); /* an exponential counts as one */
 }
 
-const reel_op reel_op_glu = {
-    .name = "glu", .id = REEL_OP_GLU, .shape = glu_shape, .grad = glu_grad, .flops = glu_flops};
+const reel_op reel_op_glu = {.name = "glu",
+                             .id = REEL_OP_GLU,
+                             .optional = 2,
+                             .shape = glu_shape,
+                             .grad = glu_grad,
+                             .flops = glu_flops};
 
 /* ---- gradient: dgate = f'(gate) value dy, dvalue = f(gate) dy ---- */
 
@@ -116,6 +120,7 @@ static double glu_backward_flops(const reel_call *c) {
 
 const reel_op reel_op_glu_backward = {.name = "glu_backward",
                                       .id = REEL_OP_GLU_BACKWARD,
+                                      .optional = 2,
                                       .shape = glu_backward_shape,
                                       .flops = glu_backward_flops};
 

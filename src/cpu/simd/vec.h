@@ -270,21 +270,6 @@ VEC_INLINE vf vf_sigmoid(vf x) {
     return 1.0f / (1.0f + vf_exp(-x));
 }
 
-/* tanh x = 1 - 2 / (e^2x + 1) away from 0; odd polynomial near it, where that cancels (Cephes). */
-VEC_INLINE vf vf_tanh(vf x) {
-    const vf a = vf_at_most(vf_abs(x), 10.0f);
-    const vf far = 1.0f - 2.0f / (vf_exp(a + a) + 1.0f);
-    const vf s = x * x;
-    vf p = vf_set(-5.70498872745e-3f);
-    p = p * s + 2.06390887954e-2f;
-    p = p * s - 5.37397155531e-2f;
-    p = p * s + 1.33314422036e-1f;
-    p = p * s - 3.33332819422e-1f;
-    const vf near = x + x * s * p;
-    const vf signed_far = (vf)((vi)far | ((vi)x & vi_set((int32_t)0x80000000)));
-    return vf_select(a < vf_set(0.625f), near, signed_far);
-}
-
 /* erf x: Abramowitz & Stegun 7.1.26 is too coarse (1.5e-7 absolute); this is the same form with
  * the degree raised, |error| < 1.2e-7 relative to 1 (Numerical Recipes, erfcc). */
 VEC_INLINE vf vf_erf(vf x) {
