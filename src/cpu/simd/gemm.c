@@ -44,7 +44,7 @@ static void cut_blocks(const reel_gemm *g, schedule *s) {
     const int64_t n_m = most(parts(g->M, max_m), parts(wanted, n_n));
     s->MB = most(1, parts(parts(g->M, most(1, n_m)), unit_m)) * unit_m;
     s->n_m = parts(g->M, s->MB);
-    n_n = most(n_n, wanted / most(1, s->n_m)));
+    n_n = most(n_n, wanted / most(1, s->n_m));
     s->NB = most(1, parts(parts(g->N, n_n), unit_n)) * unit_n;
     s->n_n = parts(g->N, s->NB);
 }
