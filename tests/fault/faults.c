@@ -9,9 +9,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_out.h"
+#include "cpu/cpu.h"
 #include "nn/params.h"
 #include "ops/linear.h"
 #include "ops/reduce.h"
+#include "support/small_dit.h"
 #include "tape/plan.h"
 #include "tensor/safetensors_set.h"
 
@@ -189,6 +191,49 @@ static reel_status train_step(reel_env *env, const fault_place *place) {
     return status;
 }
 
+/* A transformer with nested recompute scopes: recorded twice on one tape, planned for the machine's
+ * kernels (which prepare and pack), updated with and without a change, run. */
+static reel_status train_transformer(reel_env *env, const fault_place *place) {
+    (void)place;
+    reel_tape *tape = NULL;
+    reel_kernel_table *table = NULL;
+    reel_plan *plan = NULL;
+    reel_status status = reel_cpu_table(env, REEL_ISA_COUNT, &table);
+    if (status == REEL_OK) status = reel_ops_tape_new(env, &tape);
+    for (int round = 0; round < 3 && status == REEL_OK; round++) {
+        small_dit dit = {
+            .n_blocks = round == 2 ? 1 : 2, .recompute = SMALL_DIT_NESTED, .dtype = REEL_BF16};
+        reel_tape_reset(tape);
+        reel_tape_set_training(tape, true);
+        small_dit_record(&dit, tape);
+        status = reel_plan_update(tape, table, NULL, &plan);
+        if (status == REEL_OK) status = reel_plan_run(plan, NULL);
+    }
+    reel_plan_free(&plan);
+    reel_tape_free(&tape);
+    reel_kernel_table_free(env, &table);
+    return status;
+}
+
+/* The same eagerly: every record takes memory of its own as it is appended. */
+static reel_status run_eagerly(reel_env *env, const fault_place *place) {
+    (void)place;
+    reel_tape *tape = NULL;
+    reel_kernel_table *table = NULL;
+    reel_status status = reel_cpu_table(env, REEL_ISA_COUNT, &table);
+    if (status == REEL_OK) status = reel_ops_tape_new(env, &tape);
+    if (status == REEL_OK) {
+        small_dit dit = {.n_blocks = 1, .recompute = SMALL_DIT_BLOCKS};
+        reel_tape_set_training(tape, true);
+        reel_tape_set_eager(tape, table);
+        small_dit_record(&dit, tape);
+        status = reel_tape_status(tape);
+    }
+    reel_tape_free(&tape);
+    reel_kernel_table_free(env, &table);
+    return status;
+}
+
 const fault_scenario fault_scenarios[] = {
     {"arena", use_arena},
     {"replace a file", replace_file},
@@ -201,6 +246,8 @@ const fault_scenario fault_scenarios[] = {
     {"read tensors that are not aligned", read_unaligned},
     {"read a set of shards", read_set},
     {"a training step", train_step},
+    {"a transformer's training step", train_transformer},
+    {"an eager tape", run_eagerly},
 };
 const int n_fault_scenarios = sizeof fault_scenarios / sizeof fault_scenarios[0];
 

@@ -9,6 +9,7 @@
 
 #include "ops/attention.h"
 #include "ops/concat.h"
+#include "ops/dropout.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
@@ -26,6 +27,8 @@ typedef struct maker {
     small_dit *dit;
     reel_tape *tape;
     int64_t used;
+    reel_var seed; /* of dropout */
+    uint64_t n_dropouts;
 } maker;
 
 static reel_var param(maker *m, reel_dtype dtype, reel_shape shape) {
@@ -52,7 +55,8 @@ static reel_var attend(maker *m, reel_var x, bool recompute) {
     const reel_var qkv = linear(m, x, C, 3 * C, REEL_ACT_NONE, m->dit->dtype);
     const reel_attention_in in = {.qkv = reel_reshape(t, qkv, REEL_SHAPE(B, T, 3, N, D))};
     const reel_var o = reel_reshape(t, reel_attention(t, &in), REEL_SHAPE(B, T, C));
-    const reel_var y = linear(m, o, C, C, REEL_ACT_NONE, m->dit->dtype);
+    reel_var y = linear(m, o, C, C, REEL_ACT_NONE, m->dit->dtype);
+    y = reel_dropout(t, y, m->seed, m->n_dropouts++, 0.25f);
     reel_scope_end(t);
     return y;
 }
@@ -82,7 +86,9 @@ void small_dit_record(small_dit *dit, reel_tape *t) {
         store_bf16[i] = reel_f32_to_bf16(store_f32[i]);
     }
     dit->n_params = 0;
+    static const int64_t seed[2] = {7, 3};
     maker m = {.dit = dit, .tape = t};
+    m.seed = reel_tape_input(t, REEL_I64, REEL_SHAPE(2), "seed", seed);
     reel_var x = param(&m, REEL_F32, REEL_SHAPE(B, T, C));
     const reel_var target = param(&m, REEL_F32, REEL_SHAPE(B, T, C));
     const reel_var c = reel_cast(t, param(&m, REEL_F32, REEL_SHAPE(B, C)), dit->dtype);

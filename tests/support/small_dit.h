@@ -1,5 +1,6 @@
 /* A small diffusion transformer out of the real ops, for tests of the engine: blocks of modulated
- * norm, attention, gate, mlp and gate, conditioned by a split of a linear layer; a loss; backward.
+ * norm, attention with dropout, gate, mlp and gate, conditioned by a split of a linear layer; a
+ * loss; backward.
  */
 #ifndef REEL_TESTS_SMALL_DIT_H
 #define REEL_TESTS_SMALL_DIT_H
