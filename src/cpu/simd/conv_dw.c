@@ -1,0 +1,478 @@
+/* conv3d's gradient by w and b: dw[o, run] = sum over pixels of dy[pixel, o] times the run there.
+ *
+ * x is gathered as for the forward pass, so that the run of a pixel lies side by side. bf16 runs
+ * are stored as pairs, an element with the one of the next pixel, since products sum over pixels;
+ * dy is stored likewise, for tiles turned so that a tile's row is one output. Sums go on through
+ * all slabs in one place of the scratch, always in the same order, and become dw at the end.
+ *
+ * Letters: R elements of a run Kw Cp; P pixels a slab's products sum over, for one kernel frame.
+ */
+#include "cpu/simd/conv.h"
+
+#include "ops/ops.h"
+
+enum {
+    SLAB_PIXELS = 2048, /* a slab of x and dy of 64 channels fits the second-level cache */
+    SLAB_FRAMES = 8,
+    ALIGN = 64,
+    RUN_UNIT = 2 * VF_N, /* columns of a register block; of two tiles */
+    OUTPUT_GROUP = 96,   /* outputs of a piece: a multiple of rows and tiles */
+};
+
+typedef struct dw_job {
+    conv_job x, dy;       /* for gathering rows of either */
+    int64_t stride;       /* in time */
+    int64_t outputs, run; /* O and R rounded up, as the sums are stored */
+    int64_t columns;      /* pixels of a row of dy as stored: W, or the slab's width */
+    int64_t dy_row, dy_frame,
+        dy_bytes;   /* elements of a stored row and frame; bytes of an element */
+    int64_t chunks; /* tiles: 32 pixels each, of a frame */
+    float *sums;    /* [Kt][Kh][outputs][run] */
+    char *x_slab, *dy_slab, *lane;
+    int64_t lane_bytes, tail_bytes;
+    /* The slab at hand. */
+    int64_t b, frame, frames, row, rows, first;
+} dw_job;
+
+static void describe(dw_job *d, const reel_call *c) {
+    *d = (dw_job){0};
+    conv_job *x = &d->x, *dy = &d->dy;
+    const reel_conv3d_grad_attr *a = c->attr;
+    const bool bf16 = c->in[0].dtype == REEL_BF16 && c->in[1].dtype == REEL_BF16;
+    x->call = c;
+    x->attr = &a->conv;
+    x->n = reel_conv3d_size_of(c);
+    x->kind = !bf16 || REEL_ISA_LEVEL < 3 ? CONV_F32 : REEL_ISA_LEVEL < 4 ? CONV_BF16 : CONV_TILES;
+    const reel_conv3d_size *n = &x->n;
+    *dy = *x;
+    x->C = x->Cp = n->C;
+    dy->C = dy->Cp = n->O;
+    d->stride = a->conv.stride[0];
+    for (int i = 0; i < 2; i++) {
+        x->in[i] = n->in[i + 1];
+        x->pad[i] = a->conv.pad_lo[i + 1];
+        x->step[i] = a->conv.stride[i + 1];
+        x->out[i] = dy->in[i] = n->out[i + 1];
+        x->dilate[i] = dy->dilate[i] = 1;
+    }
+    x->width = (n->out[2] - 1) * x->step[1] + n->kernel[2];
+    x->pitch = x->width * x->Cp;
+    dy->width = n->out[2];
+    const int64_t cache[3] = {n->n_cache, n->in[1], n->in[2]};
+    x->n_source[0] = n->n_cache > 0 ? n->n_cache : 0;
+    if (n->n_cache > 0) x->source[0] = conv_grid_of(&c->in[2], a->conv.layout, n->C, cache);
+    x->source[1] = conv_grid_of(&c->in[1], a->conv.layout, n->C, n->in);
+    dy->source[1] = conv_grid_of(&c->in[0], a->conv.layout, n->O, n->out);
+
+    x->frames = conv_least(n->out[0], SLAB_FRAMES);
+    x->slab_frames = (x->frames - 1) * d->stride + n->kernel[0];
+    const int64_t rows = SLAB_PIXELS / (x->frames * x->width);
+    x->rows = conv_least(rows < 1 ? 1 : rows, n->out[1]);
+    x->slab_rows = (x->rows - 1) * x->step[0] + n->kernel[1];
+
+    const bool flat = x->kind == CONV_TILES && x->step[0] == 1 && x->step[1] == 1;
+    d->outputs = conv_round_up(n->O, CONV_TILE);
+    d->run = conv_round_up(n->kernel[2] * x->Cp, RUN_UNIT);
+    d->dy_bytes = x->kind == CONV_F32 ? 4 : 2;
+    d->columns = flat ? x->width : n->out[2];
+    if (x->kind == CONV_TILES) {
+        if (!flat) d->columns = conv_round_up(d->columns, CONV_DEPTH);
+        d->chunks = (x->rows * d->columns + CONV_DEPTH - 1) / CONV_DEPTH;
+        d->dy_frame = d->chunks * CONV_DEPTH * d->outputs;
+    } else {
+        d->dy_row = (x->kind == CONV_BF16 ? conv_round_up(d->columns, 2) : d->columns) * n->O;
+        d->dy_frame = x->rows * d->dy_row;
+    }
+}
+
+static int64_t lay_out(dw_job *d, int n_lanes) {
+    const conv_job *x = &d->x;
+    const int64_t *k = x->n.kernel;
+    /* Blocks of columns and of pixels read behind the last run. */
+    const int64_t tail = (x->step[1] * CONV_DEPTH + k[2]) * x->Cp + d->run;
+    const int64_t sums_bytes = conv_round_up(k[0] * k[1] * d->outputs * d->run * 4, ALIGN);
+    const int64_t x_bytes = x->slab_frames * x->slab_rows * x->pitch * 4;
+    const int64_t widest =
+        x->width * x->Cp > x->n.out[2] * x->n.O ? x->width * x->Cp : x->n.out[2] * x->n.O;
+    d->tail_bytes = tail * 4;
+    d->lane_bytes = conv_round_up((widest + x->Cp + x->n.O) * 4, ALIGN);
+    const int64_t x_at = sums_bytes, dy_at = x_at + conv_round_up(x_bytes + d->tail_bytes, ALIGN);
+    const int64_t lane_at = dy_at + conv_round_up(x->frames * d->dy_frame * d->dy_bytes, ALIGN);
+    char *scratch = x->call->scratch;
+    if (scratch) {
+        d->sums = (float *)(void *)scratch;
+        d->x_slab = scratch + x_at;
+        d->dy_slab = scratch + dy_at;
+        d->lane = scratch + lane_at;
+    }
+    return lane_at + n_lanes * d->lane_bytes;
+}
+
+/* ---- gathering ---- */
+
+/* Pairs of elements n apart: to[i] = (from[i], from[i + apart]), the second zero from limit on. */
+static void pair_up(const reel_bf16 *from, int64_t n, int64_t apart, uint32_t *to) {
+    const int64_t both = n > apart ? n - apart : 0;
+    for (int64_t i = 0; i < both; i++)
+        to[i] = from[i] | (uint32_t)from[i + apart] << 16;
+    for (int64_t i = both; i < n; i++)
+        to[i] = from[i];
+}
+
+static void gather_x_task(void *context, int64_t index, int lane) {
+    const dw_job *d = context;
+    const conv_job *x = &d->x;
+    const int64_t frame = d->first + index / x->slab_rows;
+    const int64_t row = d->row * x->step[0] + index % x->slab_rows - x->pad[0];
+    char *to = d->x_slab + index * x->pitch * 4;
+    bool cached;
+    int64_t from = 0;
+    const bool there = reel_conv3d_frame(x->attr, &x->n, frame, &cached, &from);
+    if (!there) {
+        memset(to, 0, (size_t)(x->pitch * 4));
+        return;
+    }
+    const int64_t in = row < x->in[0] ? row : -1;
+    char *temporary = d->lane + lane * d->lane_bytes;
+    conv_gather_row(x, &x->source[cached ? 0 : 1], d->b, from, in,
+                    x->kind == CONV_F32 ? to : temporary);
+    if (x->kind != CONV_F32)
+        pair_up((const reel_bf16 *)(void *)temporary, x->pitch, x->step[1] * x->Cp,
+                (uint32_t *)(void *)to);
+}
+
+/* A row of dy [W][O] into tiles [outputs / 16][chunks][16][32 pixels], pixel k of the frame. */
+static void turn_row(const dw_job *d, const reel_bf16 *from, int64_t k, reel_bf16 *to) {
+    const int64_t O = d->x.n.O, W = d->x.n.out[2];
+    for (int64_t o = 0; o < d->outputs; o++) {
+        reel_bf16 *block =
+            to + (o / CONV_TILE * d->chunks * CONV_TILE + o % CONV_TILE) * CONV_DEPTH;
+        for (int64_t w = 0; w < d->columns; w++)
+            block[(k + w) / CONV_DEPTH * CONV_TILE * CONV_DEPTH + (k + w) % CONV_DEPTH] =
+                o < O && w < W ? from[w * O + o] : 0;
+    }
+}
+
+static void gather_dy_task(void *context, int64_t index, int lane) {
+    const dw_job *d = context;
+    const conv_job *dy = &d->dy;
+    const int64_t frame = index / d->x.rows, row = index % d->x.rows, O = d->x.n.O;
+    const int64_t in = row < d->rows ? d->row + row : -1;
+    char *to = d->dy_slab + frame * d->dy_frame * d->dy_bytes;
+    if (dy->kind == CONV_F32) {
+        conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, to + row * d->dy_row * 4);
+        return;
+    }
+    reel_bf16 *temporary = (reel_bf16 *)(void *)(d->lane + lane * d->lane_bytes);
+    conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, temporary);
+    reel_bf16 *out = (reel_bf16 *)(void *)to;
+    if (dy->kind == CONV_TILES) {
+        turn_row(d, temporary, row * d->columns, out);
+        if (row + 1 < d->x.rows) return;
+        /* The last chunk is filled up with zeros. */
+        for (int64_t k = d->x.rows * d->columns; k < d->chunks * CONV_DEPTH; k++)
+            for (int64_t o = 0; o < d->outputs; o++)
+                out[((o / CONV_TILE * d->chunks + k / CONV_DEPTH) * CONV_TILE + o % CONV_TILE) *
+                        CONV_DEPTH +
+                    k % CONV_DEPTH] = 0;
+        return;
+    }
+    out += row * d->dy_row;
+    for (int64_t w = 0; w < dy->width; w += 2)
+        for (int64_t o = 0; o < O; o++) {
+            out[(w * O) + 2 * o] = temporary[w * O + o];
+            out[(w * O) + 2 * o + 1] = w + 1 < dy->width ? temporary[(w + 1) * O + o] : 0;
+        }
+}
+
+/* ---- products ---- */
+
+/* What a piece sums over: slab frames of x and of dy that meet. */
+typedef struct dw_walk {
+    int n;
+    int64_t x[SLAB_FRAMES], dy[SLAB_FRAMES]; /* in elements */
+} dw_walk;
+
+/* sums [rows][run] += over all pixels: rows outputs by two vectors of the run. */
+VEC_INLINE void block_f32(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, int rows,
+                          float *sums) {
+    const conv_job *x = &d->x;
+    const int64_t O = x->n.O, W = x->n.out[2], step = x->step[1] * x->Cp;
+    vf sum[CONV_ROWS][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = vf_load(sums + i * d->run);
+        sum[i][1] = vf_load(sums + i * d->run + VF_N);
+    }
+    for (int f = 0; f < walk->n; f++)
+        for (int64_t h = 0; h < d->rows; h++) {
+            const float *restrict q =
+                (const float *)(void *)d->x_slab + walk->x[f] + h * x->step[0] * x->pitch + r;
+            const float *restrict p =
+                (const float *)(void *)d->dy_slab + walk->dy[f] + h * d->dy_row + o;
+            for (int64_t w = 0; w < W; w++, q += step, p += O) {
+                const vf q0 = vf_load(q), q1 = vf_load(q + VF_N);
+#pragma GCC unroll 12
+                for (int i = 0; i < rows; i++) {
+                    const vf pi = vf_set(p[i]);
+                    sum[i][0] += pi * q0;
+                    sum[i][1] += pi * q1;
+                }
+            }
+        }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        vf_store(sums + i * d->run, sum[i][0]);
+        vf_store(sums + i * d->run + VF_N, sum[i][1]);
+    }
+}
+
+#if REEL_ISA_LEVEL >= 3
+VEC_INLINE __m512bh pairs_load(const uint32_t *p) {
+    return (__m512bh)_mm512_loadu_si512(p);
+}
+
+VEC_INLINE void block_bf16(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, int rows,
+                           float *sums) {
+    const conv_job *x = &d->x;
+    const int64_t O = x->n.O, W = x->n.out[2], step = 2 * x->step[1] * x->Cp;
+    __m512 sum[CONV_ROWS][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = _mm512_loadu_ps(sums + i * d->run);
+        sum[i][1] = _mm512_loadu_ps(sums + i * d->run + VF_N);
+    }
+    for (int f = 0; f < walk->n; f++)
+        for (int64_t h = 0; h < d->rows; h++) {
+            const uint32_t *restrict q =
+                (const uint32_t *)(void *)d->x_slab + walk->x[f] + h * x->step[0] * x->pitch + r;
+            const uint32_t *restrict p =
+                (const uint32_t *)(void *)d->dy_slab + (walk->dy[f] + h * d->dy_row) / 2 + o;
+            for (int64_t w = 0; w < W; w += 2, q += step, p += O) {
+                const __m512bh q0 = pairs_load(q), q1 = pairs_load(q + VF_N);
+#pragma GCC unroll 12
+                for (int i = 0; i < rows; i++) {
+                    const __m512bh pi = (__m512bh)_mm512_set1_epi32((int32_t)p[i]);
+                    sum[i][0] = _mm512_dpbf16_ps(sum[i][0], pi, q0);
+                    sum[i][1] = _mm512_dpbf16_ps(sum[i][1], pi, q1);
+                }
+            }
+        }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        _mm512_storeu_ps(sums + i * d->run, sum[i][0]);
+        _mm512_storeu_ps(sums + i * d->run + VF_N, sum[i][1]);
+    }
+}
+#define BLOCK(rows)                                                                                \
+    if (d->x.kind == CONV_F32)                                                                     \
+        block_f32(d, walk, o, r, rows, sums);                                                      \
+    else                                                                                           \
+        block_bf16(d, walk, o, r, rows, sums)
+#else
+#define BLOCK(rows) block_f32(d, walk, o, r, rows, sums)
+#endif
+#define ROWS(rows)                                                                                 \
+    case rows:                                                                                     \
+        BLOCK(rows);                                                                               \
+        break;
+
+static void block(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, int rows,
+                  float *sums) {
+    switch (rows) {
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4)
+        ROWS(5)
+        ROWS(6)
+#if REEL_ISA_LEVEL >= 2
+        ROWS(7)
+        ROWS(8)
+        ROWS(9)
+        ROWS(10)
+        ROWS(11)
+        ROWS(12)
+#endif
+    default:
+        break;
+    }
+}
+
+#if REEL_ISA_LEVEL >= 4
+/* sums [32][run] += : two tiles of outputs (or one) by two of the run. */
+static void tiles(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, float *sums) {
+    const conv_job *x = &d->x;
+    const bool two = o + CONV_TILE < d->outputs;
+    const int64_t row = d->run * 4, step = x->step[1] * x->Cp;
+    const int64_t below = two ? CONV_TILE * d->run : 0, tile = CONV_TILE * CONV_DEPTH;
+    const bool flat = x->step[0] == 1 && x->step[1] == 1;
+    const int64_t per_row = flat ? d->chunks : d->columns / CONV_DEPTH;
+    const int64_t n_rows = flat ? 1 : x->rows;
+    _tile_loadd(0, sums, row);
+    _tile_loadd(1, sums + VF_N, row);
+    _tile_loadd(2, sums + below, row);
+    _tile_loadd(3, sums + below + VF_N, row);
+    for (int f = 0; f < walk->n; f++)
+        for (int64_t h = 0; h < n_rows; h++) {
+            const uint32_t *q =
+                (const uint32_t *)(void *)d->x_slab + walk->x[f] + h * x->step[0] * x->pitch + r;
+            const reel_bf16 *p0 = (const reel_bf16 *)(void *)d->dy_slab + walk->dy[f] +
+                                  (o / CONV_TILE * d->chunks + h * per_row) * tile;
+            const reel_bf16 *p1 = two ? p0 + d->chunks * tile : p0;
+            for (int64_t k = 0; k < per_row; k++, q += CONV_DEPTH * step, p0 += tile, p1 += tile) {
+                _tile_loadd(4, p0, 64);
+                _tile_loadd(5, p1, 64);
+                _tile_loadd(6, q, step * 8);
+                _tile_loadd(7, q + VF_N, step * 8);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+    _tile_stored(0, sums, row);
+    _tile_stored(1, sums + VF_N, row);
+    if (!two) return;
+    _tile_stored(2, sums + below, row);
+    _tile_stored(3, sums + below + VF_N, row);
+}
+#else
+static void tiles(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, float *sums) {
+    (void)d, (void)walk, (void)o, (void)r, (void)sums;
+}
+#endif
+
+/* A piece: one kernel frame and row, some outputs, the whole run. */
+static void product_task(void *context, int64_t index, int lane) {
+    (void)lane;
+    const dw_job *d = context;
+    const conv_job *x = &d->x;
+    const int64_t O = x->n.O, n_groups = (O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
+    const int64_t tap = index / n_groups, kt = tap / x->n.kernel[1], kh = tap % x->n.kernel[1];
+    const int64_t from = index % n_groups * OUTPUT_GROUP, to = conv_least(from + OUTPUT_GROUP, O);
+    float *sums = d->sums + tap * d->outputs * d->run;
+    dw_walk walk = {0};
+    for (int64_t f = 0; f < d->frames; f++) {
+        bool cached;
+        int64_t frame;
+        const int64_t q = (d->frame + f) * d->stride + kt;
+        if (!reel_conv3d_frame(x->attr, &x->n, q, &cached, &frame)) continue;
+        walk.x[walk.n] = ((q - d->first) * x->slab_rows + kh) * x->pitch;
+        walk.dy[walk.n++] = f * d->dy_frame;
+    }
+    if (x->kind == CONV_TILES) {
+        conv_tiles_begin();
+        for (int64_t r = 0; r < d->run; r += RUN_UNIT)
+            for (int64_t o = from; o < to; o += 2 * CONV_TILE)
+                tiles(d, &walk, o, r, sums + o * d->run + r);
+        conv_tiles_end();
+        return;
+    }
+    const int64_t n_blocks = (to - from + CONV_ROWS - 1) / CONV_ROWS;
+    for (int64_t r = 0; r < d->run; r += RUN_UNIT) {
+        int64_t o = from;
+        for (int64_t i = 0; i < n_blocks; i++) {
+            const int64_t rows = (to - o) / (n_blocks - i);
+            block(d, &walk, o, r, (int)rows, sums + o * d->run + r);
+            o += rows;
+        }
+    }
+}
+
+/* ---- results ---- */
+
+/* dw of one output: [C][Kt][Kh][Kw] from sums [Kt][Kh][.][Kw Cp]. */
+static void write_task(void *context, int64_t o, int lane) {
+    (void)lane;
+    const dw_job *d = context;
+    const int64_t *k = d->x.n.kernel, C = d->x.n.C, n_rows = k[0] * k[1];
+    float *dw = (float *)d->x.call->out[0].data + o * C * n_rows * k[2];
+    for (int64_t row = 0; row < n_rows; row++) {
+        const float *sums = d->sums + (row * d->outputs + o) * d->run;
+        for (int64_t kw = 0; kw < k[2]; kw++)
+            for (int64_t c = 0; c < C; c++)
+                dw[(c * n_rows + row) * k[2] + kw] = sums[kw * C + c];
+    }
+}
+
+/* db of VF_N outputs from o on: channels last a vector at a time, channels first one by one. */
+static void bias_task(void *context, int64_t index, int lane) {
+    (void)lane;
+    const dw_job *d = context;
+    const reel_conv3d_size *n = &d->x.n;
+    const conv_grid *g = &d->dy.source[1];
+    const int64_t o = index * VF_N, pixels = n->out[0] * n->out[1] * n->out[2];
+    const int m = (int)conv_least(VF_N, n->O - o);
+    float *db = (float *)d->x.call->out[1].data + o;
+    if (g->at.c == 1) {
+        vf sum = {0};
+        for (int64_t i = 0; i < n->B * pixels; i++)
+            sum += vec_load_part(g->data, i * n->O + o, g->bf16, m);
+        vf_store_part(db, sum, m);
+        return;
+    }
+    for (int i = 0; i < m; i++) {
+        vf sum = {0};
+        for (int64_t b = 0; b < n->B; b++)
+            for (int64_t p = 0; p < pixels; p += VF_N)
+                sum += vec_load_part(g->data, b * g->at.b + (o + i) * g->at.c + p, g->bf16,
+                                     (int)conv_least(VF_N, pixels - p));
+        db[i] = vf_sum(sum);
+    }
+}
+
+static void run_slab(dw_job *d) {
+    const conv_job *x = &d->x;
+    reel_threads *threads = x->call->threads;
+    d->first = d->frame * d->stride;
+    reel_parallel_for(threads, x->slab_frames * x->slab_rows, gather_x_task, d);
+    reel_parallel_for(threads, d->frames * x->rows, gather_dy_task, d);
+    const int64_t n_groups = (x->n.O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
+    reel_parallel_for(threads, x->n.kernel[0] * x->n.kernel[1] * n_groups, product_task, d);
+}
+
+static void conv3d_dw_run(const reel_call *c) {
+    dw_job d;
+    describe(&d, c);
+    lay_out(&d, 0);
+    const reel_conv3d_size *n = &d.x.n;
+    if (c->out[0].data) {
+        memset(d.sums, 0, (size_t)(n->kernel[0] * n->kernel[1] * d.outputs * d.run * 4));
+        memset(d.x_slab + d.x.slab_frames * d.x.slab_rows * d.x.pitch * 4, 0, (size_t)d.tail_bytes);
+        for (d.b = 0; d.b < n->B; d.b++)
+            for (d.frame = 0; d.frame < n->out[0]; d.frame += d.x.frames)
+                for (d.row = 0; d.row < n->out[1]; d.row += d.x.rows) {
+                    d.frames = conv_least(d.x.frames, n->out[0] - d.frame);
+                    d.rows = conv_least(d.x.rows, n->out[1] - d.row);
+                    run_slab(&d);
+                }
+        reel_parallel_for(c->threads, n->O, write_task, &d);
+    }
+    if (c->n_out > 1 && c->out[1].data)
+        reel_parallel_for(c->threads, (n->O + VF_N - 1) / VF_N, bias_task, &d);
+}
+
+/* ---- kernel ---- */
+
+static int64_t scratch(const reel_call *c, int n_lanes) {
+    dw_job d;
+    describe(&d, c);
+    return lay_out(&d, n_lanes);
+}
+
+static const char *refuse(const reel_call *c) {
+    for (int i = 0; i < 3; i++)
+        if (c->in[i].dtype != REEL_F32 && c->in[i].dtype != REEL_BF16)
+            return "an operand is neither f32 nor bf16";
+    return NULL;
+}
+
+void REEL_ISA_NAME(reel_cpu_register_conv_dw)(reel_kernel_table *table);
+void REEL_ISA_NAME(reel_cpu_register_conv_dw)(reel_kernel_table *table) {
+    static const reel_kernel kernel = {.name = "conv3d_dw." REEL_ISA_TEXT,
+                                       .refuse = refuse,
+                                       .scratch = scratch,
+                                       .run = conv3d_dw_run};
+    reel_kernel_table_add(table, &reel_op_conv3d_dw, &kernel);
+}
