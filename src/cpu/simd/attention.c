@@ -1,8 +1,9 @@
 /* attention forward: FlashAttention over packed blocks (Dao 2023, algorithm 1).
  *
- * First every block of keys is packed once for each head; then each task takes one block of query
- * rows and goes over the keys of its span. A strip of rows small enough for L1 is multiplied with a
- * block of keys, turned into weights, and multiplied with the values.
+ * First every block of keys is packed once for each head (by the task that reads it, where there is
+ * one only); then each task takes one block of query rows and goes over the keys of its span. A
+ * strip of rows small enough for L1 is multiplied with a block of keys, turned into weights, and
+ * multiplied with the values.
  */
 #include "cpu/simd/attention_tiling.h"
 #include "tape/op.h"
@@ -20,7 +21,8 @@ static const float slack = 8;
 
 typedef struct forward {
     tiling t;
-    elem *k, *v; /* [N][slots_k][Dp]: panels of k's transpose, panels of v, block by block */
+    elem *k, *v;      /* [N][slots_k][Dp]: panels of k's transpose, panels of v, block by block */
+    bool short_spans; /* no span has more than one block of rows: its task packs its keys */
     char *lane;
     int64_t lane_bytes;
 } forward;
@@ -60,17 +62,20 @@ static int64_t forward_scratch(const reel_call *c, int n_lanes) {
     return all.used + n_lanes * f.lane_bytes;
 }
 
-static void pack_task(void *context, int64_t index, int lane) {
-    (void)lane;
-    const forward *f = context;
+/* Packs one block of keys for one head. */
+static void pack_block(const forward *f, const block *b, int64_t head) {
     const tiling *t = &f->t;
-    const int64_t head = index / t->n_k;
-    const block *b = &t->k_block[index % t->n_k];
     const int64_t at = (head * t->slots_k + b->slot) * t->Dp;
     const matrix k = block_matrix(t, b, t->c->in[t->s.k.operand].data, &t->s.k, head, true);
     const matrix v = block_matrix(t, b, t->c->in[t->s.v.operand].data, &t->s.v, head, true);
     pack_across(f->k + at, &k, t->Dp);
     pack_along(f->v + at, &v, t->Dp);
+}
+
+static void pack_task(void *context, int64_t index, int lane) {
+    (void)lane;
+    const forward *f = context;
+    pack_block(f, &f->t.k_block[index % f->t.n_k], index / f->t.n_k);
 }
 
 /* ---- one strip ---- */
@@ -260,6 +265,8 @@ static void forward_task(void *context, int64_t index, int lane) {
     workplace_cut(&w, t, &c);
     const matrix q = block_matrix(t, qb, t->c->in[0].data, &t->s.q, head, false);
     pack_rows(w.q, &q, t->Dp);
+    for (int k = span->k0; f->short_spans && k < span->k1; k++)
+        pack_block(f, &t->k_block[k], head);
     tiles_begin();
     const int n_strips = (qb->n + STRIP - 1) / STRIP;
     take_strips(&(pass){.f = f,
@@ -278,7 +285,10 @@ static void forward_run(const reel_call *c) {
     cutter all = {.memory = c->scratch};
     forward_cut(&f, &all);
     tiling_fill(&f.t);
-    reel_parallel_for(c->threads, f.t.s.N * f.t.n_k, pack_task, &f);
+    f.short_spans = true;
+    for (int64_t i = 0; i < f.t.n_spans; i++)
+        f.short_spans &= f.t.stretch[i].q1 - f.t.stretch[i].q0 <= 1;
+    if (!f.short_spans) reel_parallel_for(c->threads, f.t.s.N * f.t.n_k, pack_task, &f);
     reel_parallel_for(c->threads, f.t.s.N * f.t.n_q, forward_task, &f);
 }
 

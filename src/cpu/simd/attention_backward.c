@@ -122,13 +122,9 @@ static float dot_rows(const void *a, const void *b, int64_t at, bool bf16, int n
     return vf_sum(sum);
 }
 
-static void pack_q_task(void *context, int64_t index, int lane) {
-    (void)lane;
-    const backward *f = context;
+static void pack_q(const backward *f, const block *b, int64_t head) {
     const tiling *t = &f->t;
     const reel_call *c = t->c;
-    const int64_t head = index / t->n_q;
-    const block *b = &t->q_block[index % t->n_q];
     const int64_t slot = head * t->slots_q + b->slot, at = slot * t->Dp;
     const reel_attention_part o = part_of_o(t);
     const matrix q = block_matrix(t, b, c->in[0].data, &t->s.q, head, false);
@@ -146,12 +142,8 @@ static void pack_q_task(void *context, int64_t index, int lane) {
     }
 }
 
-static void pack_k_task(void *context, int64_t index, int lane) {
-    (void)lane;
-    const backward *f = context;
+static void pack_k(const backward *f, const block *b, int64_t head) {
     const tiling *t = &f->t;
-    const int64_t head = index / t->n_k;
-    const block *b = &t->k_block[index % t->n_k];
     const int64_t at = (head * t->slots_k + b->slot) * t->Dp;
     const matrix k = block_matrix(t, b, t->c->in[t->s.k.operand].data, &t->s.k, head, true);
     const matrix v = block_matrix(t, b, t->c->in[t->s.v.operand].data, &t->s.v, head, true);
@@ -316,6 +308,25 @@ static void write_turned(const tiling *t, const block *b, const reel_attention_p
         }
 }
 
+/* dq of a block of rows: the sums of its span's stretches, in order. */
+static void finish_q(const backward *f, const block *b, int64_t head) {
+    const tiling *t = &f->t;
+    const int64_t n_sums = t->s.N * t->slots_q * t->Dp;
+    const stretch *s = &t->stretch[b->span];
+    const int n_parts = (s->k1 - s->k0 + f->blocks_in_part - 1) / f->blocks_in_part;
+    for (int i = 0; i < b->n; i++) {
+        float *sum = f->dq_sum + (head * t->slots_q + b->slot + i) * t->Dp;
+        for (int d = 0; d < t->Dp; d += VF_N) {
+            vf x = n_parts ? vf_load(sum + d) : (vf){0};
+            for (int k = 1; k < n_parts; k++)
+                x += vf_load(sum + k * n_sums + d);
+            vf_store(sum + d, x);
+        }
+        write_row(f->dq, t->s.q.at + (b->row + i) * t->s.q.stride + head * t->s.D, f->dq_bf16, sum,
+                  t->scale, (int)t->s.D);
+    }
+}
+
 /* ---- tasks ---- */
 
 /* One block of keys against all rows of its span. */
@@ -353,17 +364,28 @@ static void take_part(const backward *f, int64_t head, int64_t span, int part, i
     cutter c = {.memory = f->lane + lane * f->lane_bytes};
     workplace_cut(&w, t, &c);
     float *dq = f->dq_sum + part * t->s.N * t->slots_q * t->Dp;
+    tiles_begin();
     for (int k = from; k < to; k++)
         take_keys(f, &w, &t->k_block[k], head, dq, k == from);
+    tiles_end();
 }
 
-static void keys_task(void *context, int64_t index, int lane) {
+/* A span of one head from packing to dq: what it packs is still in L2 when it is read. */
+static void take_span(const backward *f, int64_t head, int64_t span, int lane) {
+    const tiling *t = &f->t;
+    const stretch *s = &t->stretch[span];
+    for (int i = s->q0; i < s->q1; i++)
+        pack_q(f, &t->q_block[i], head);
+    for (int k = s->k0; k < s->k1; k++)
+        pack_k(f, &t->k_block[k], head);
+    take_part(f, head, span, 0, lane);
+    for (int i = s->q0; f->dq && i < s->q1; i++)
+        finish_q(f, &t->q_block[i], head);
+}
+
+static void span_task(void *context, int64_t index, int lane) {
     const backward *f = context;
-    const int64_t n_parts = f->t.n_spans * f->max_parts;
-    tiles_begin();
-    take_part(f, index / n_parts, index % n_parts / f->max_parts, (int)(index % f->max_parts),
-              lane);
-    tiles_end();
+    take_span(f, index / f->t.n_spans, index % f->t.n_spans, lane);
 }
 
 /* A whole head, the batch in order, since all of it adds to the head's dbias. */
@@ -371,32 +393,35 @@ static void head_task(void *context, int64_t head, int lane) {
     const backward *f = context;
     const int64_t n = f->t.s.Tq * f->t.s.Tk;
     memset(f->dbias + head * n, 0, (size_t)n * sizeof *f->dbias);
-    tiles_begin();
     for (int64_t i = 0; i < f->t.n_spans; i++)
-        take_part(f, head, i, 0, lane);
-    tiles_end();
+        take_span(f, head, i, lane);
 }
 
-/* dq of a block of rows: the sums of its span's stretches, in order. */
+/* The same in steps, for few and long spans: packing, stretches of keys, dq. */
+
+static void pack_q_task(void *context, int64_t index, int lane) {
+    (void)lane;
+    const backward *f = context;
+    pack_q(f, &f->t.q_block[index % f->t.n_q], index / f->t.n_q);
+}
+
+static void pack_k_task(void *context, int64_t index, int lane) {
+    (void)lane;
+    const backward *f = context;
+    pack_k(f, &f->t.k_block[index % f->t.n_k], index / f->t.n_k);
+}
+
+static void part_task(void *context, int64_t index, int lane) {
+    const backward *f = context;
+    const int64_t n_parts = f->t.n_spans * f->max_parts;
+    take_part(f, index / n_parts, index % n_parts / f->max_parts, (int)(index % f->max_parts),
+              lane);
+}
+
 static void finish_task(void *context, int64_t index, int lane) {
     (void)lane;
     const backward *f = context;
-    const tiling *t = &f->t;
-    const int64_t head = index / t->n_q, n_sums = t->s.N * t->slots_q * t->Dp;
-    const block *b = &t->q_block[index % t->n_q];
-    const stretch *s = &t->stretch[b->span];
-    const int n_parts = (s->k1 - s->k0 + f->blocks_in_part - 1) / f->blocks_in_part;
-    for (int i = 0; i < b->n; i++) {
-        float *sum = f->dq_sum + (head * t->slots_q + b->slot + i) * t->Dp;
-        for (int d = 0; d < t->Dp; d += VF_N) {
-            vf x = n_parts ? vf_load(sum + d) : (vf){0};
-            for (int k = 1; k < n_parts; k++)
-                x += vf_load(sum + k * n_sums + d);
-            vf_store(sum + d, x);
-        }
-        write_row(f->dq, t->s.q.at + (b->row + i) * t->s.q.stride + head * t->s.D, f->dq_bf16, sum,
-                  t->scale, (int)t->s.D);
-    }
+    finish_q(f, &f->t.q_block[index % f->t.n_q], index / f->t.n_q);
 }
 
 static void backward_run(const reel_call *c) {
@@ -405,13 +430,16 @@ static void backward_run(const reel_call *c) {
     backward_cut(&f, &all);
     tiling_fill(&f.t);
     const tiling *t = &f.t;
-    reel_parallel_for(c->threads, t->s.N * t->n_q, pack_q_task, &f);
-    reel_parallel_for(c->threads, t->s.N * t->n_k, pack_k_task, &f);
-    if (f.dbias)
+    if (f.dbias) {
         reel_parallel_for(c->threads, t->s.N, head_task, &f);
-    else
-        reel_parallel_for(c->threads, t->s.N * t->n_spans * f.max_parts, keys_task, &f);
-    if (f.dq) reel_parallel_for(c->threads, t->s.N * t->n_q, finish_task, &f);
+    } else if (f.max_parts == 1) {
+        reel_parallel_for(c->threads, t->s.N * t->n_spans, span_task, &f);
+    } else {
+        reel_parallel_for(c->threads, t->s.N * t->n_q, pack_q_task, &f);
+        reel_parallel_for(c->threads, t->s.N * t->n_k, pack_k_task, &f);
+        reel_parallel_for(c->threads, t->s.N * t->n_spans * f.max_parts, part_task, &f);
+        if (f.dq) reel_parallel_for(c->threads, t->s.N * t->n_q, finish_task, &f);
+    }
 }
 
 static const char *refuse(const reel_call *c) {
