@@ -6,6 +6,7 @@
 
 #include "models/dit/dit.h"
 #include "ops/loss.h"
+#include "ops/optim.h"
 
 /* Latents of 4 channels, patches of 2: T = H/2 W/2 tokens. */
 typedef struct train_case {
@@ -24,6 +25,8 @@ typedef struct trainer {
     reel_params *params;
     reel_plan *plan;
     void *x, *target, *t, *y;
+    float *state; /* master weights and both moments of every parameter, one after another */
+    float hyper[REEL_ADAMW_HYPER], most[1];
 } trainer;
 
 static bool ok(const bench *b, reel_status status) {
@@ -31,7 +34,37 @@ static bool ok(const bench *b, reel_status status) {
     return status == REEL_OK;
 }
 
-/* Records forward, loss and backward; the store is open the first time. */
+/* AdamW on every parameter, after the norm of all gradients is clipped to 1. bf16 weights are
+ * copies of f32 masters. */
+static void record_optimiser(trainer *r) {
+    const int n = reel_params_count(r->params);
+    reel_var *grad = calloc((size_t)n, sizeof *grad);
+    const reel_var most = reel_tape_input(r->tape, REEL_F32, (reel_shape){0}, "most", r->most);
+    const reel_var hyper =
+        reel_tape_input(r->tape, REEL_F32, REEL_SHAPE(REEL_ADAMW_HYPER), "hyper", r->hyper);
+    for (int i = 0; grad && i < n; i++)
+        grad[i] = reel_tape_grad(r->tape, reel_params_at(r->params, i)->var);
+    const reel_var clip = grad ? reel_grad_clip(r->tape, grad, n, most) : 0;
+    float *state = r->state;
+    for (int i = 0; grad && i < n; i++) {
+        const reel_param *p = reel_params_at(r->params, i);
+        const int64_t count = reel_shape_count(&p->shape);
+        const bool narrow = p->dtype == REEL_BF16;
+        reel_var part[3]; /* master, m, v */
+        for (int k = 0; k < 3; k++, state += count)
+            part[k] = reel_tape_input(r->tape, REEL_F32, p->shape, "state", state);
+        reel_adamw(r->tape, &(reel_adamw_operands){.w = narrow ? part[0] : p->var,
+                                                   .m = part[1],
+                                                   .v = part[2],
+                                                   .grad = grad[i],
+                                                   .hyper = hyper,
+                                                   .clip = clip,
+                                                   .copy = narrow ? p->var : 0});
+    }
+    free(grad);
+}
+
+/* Records forward, loss, backward and optimiser; the store is open the first time. */
 static void record(trainer *r, const train_case *c, reel_dtype dtype) {
     const reel_dit_config config = {.patch_size = 2,
                                     .in_channels = 4,
@@ -51,6 +84,7 @@ static void record(trainer *r, const train_case *c, reel_dtype dtype) {
     const reel_var loss = reel_mse(r->tape, reel_dit(&nn, &config, &input), target, 0);
     reel_tape_keep(r->tape, loss);
     reel_tape_backward(r->tape, loss);
+    if (r->state) record_optimiser(r);
 }
 
 static bool open_trainer(trainer *r, bench *b, const train_case *c, reel_dtype dtype) {
@@ -64,6 +98,11 @@ static bool open_trainer(trainer *r, bench *b, const train_case *c, reel_dtype d
     if (!ok(b, reel_params_new(b->env, &r->params))) return false;
     record(r, c, dtype);
     if (!ok(b, reel_params_initialise(r->params, 1))) return false;
+    r->state = bench_random(REEL_F32, 3 * reel_params_elements(r->params), 0, 1e-3);
+    r->most[0] = 1;
+    reel_adamw_options options = reel_adamw_options_default();
+    options.lr = 1e-4;
+    reel_adamw_hyper(&options, 1, r->hyper);
     record(r, c, dtype);
     return ok(b, reel_plan_new(r->tape, b->table, NULL, &r->plan));
 }
@@ -72,6 +111,7 @@ static void close_trainer(trainer *r) {
     reel_plan_free(&r->plan);
     reel_tape_free(&r->tape);
     reel_params_free(&r->params);
+    free(r->state);
     free(r->x);
     free(r->target);
     free(r->t);
