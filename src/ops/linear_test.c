@@ -91,8 +91,9 @@ static const reel_linear_attr erf_bf16 = {REEL_ACT_GELU_ERF, REEL_BF16, 0};
 static void test_linear_kernels_agree_at_odd_sizes(void **state) {
     (void)state;
     static const int64_t sizes[][3] = {
-        {1, 1, 1},   {15, 1, 17},   {17, 31, 33},   {31, 33, 15},  {33, 63, 65},   {127, 65, 31},
-        {16, 32, 1}, {64, 64, 127}, {130, 48, 400}, {3, 1100, 50}, {1030, 20, 40}, {48, 544, 48}};
+        {1, 1, 1},      {15, 1, 17},    {17, 31, 33},  {31, 33, 15},   {33, 63, 65},
+        {127, 65, 31},  {16, 32, 1},    {64, 64, 127}, {130, 48, 400}, {3, 1100, 50},
+        {1030, 20, 40}, {1100, 32, 48}, {48, 544, 48}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         char name[64];
         const int64_t *n = sizes[i];

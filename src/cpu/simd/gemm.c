@@ -13,11 +13,14 @@ typedef struct schedule {
     bool pairs; /* words are bf16 pairs */
     bool tiles;
     bool a_packed;  /* tiles only: a's rows are not where tiles can be loaded from */
+    bool in_y;      /* sums live in y: nothing is added, applied or rounded, no block overhangs */
+    bool sliced;    /* both phases are done slice by slice, sums in y; else all of K is packed */
     int64_t Q, QB;  /* words along K, and in one slice of it */
+    int64_t QP;     /* words of a packed panel */
     int64_t W;      /* width of b's panels */
     int64_t NP, MS; /* panels of b, packed strips of a, in one batch */
     int64_t MB, NB, n_m, n_n;
-    int64_t lane_words; /* scratch of a lane */
+    int64_t sum_words, lane_words; /* scratch of a lane: for sums, and in all */
     int64_t n_packs; /* pieces of the packing phase in a batch: PW panels (or strips), PQ words */
     int64_t PW, PQ;
 } schedule;
@@ -65,21 +68,28 @@ static schedule schedule_of(const reel_gemm *g) {
     }
 #endif
     cut_blocks(g, &s);
+    s.in_y = !g->bias && !g->pre && g->act == REEL_ACT_NONE && !g->y_bf16 &&
+             g->M % (s.tiles ? 16 : MR) == 0 && g->N % (s.tiles ? 32 : VF_N) == 0;
+    /* With K outside in both, as in a weight's gradient, packing all of K would go to memory and
+     * back; a slice stays in the L2. */
+    s.sliced = s.in_y && !g->a.k_inside && !g->b.k_inside && s.Q > s.QB;
+    s.QP = s.sliced ? s.QB : s.Q;
     s.NP = parts(g->N, s.W);
     if (s.tiles) s.NP += s.NP % 2;
     s.MS = s.a_packed ? parts(g->M, 32) * 2 : 0;
-    s.PW = most(1, 128 / s.W);
-    s.PQ = 512;
-    s.n_packs = parts(s.NP + s.MS, s.PW) * parts(s.Q, s.PQ);
-    const int64_t sums = s.Q > s.QB ? s.MB * s.NB : 0;
+    /* With K inside a panel's lines are read along memory; outside, a piece is as wide as the
+     * hardware needs to see rows to read ahead of, 1 KiB of bf16. */
+    s.PW = most(1, (g->b.k_inside ? 128 : 512) / s.W);
+    s.PQ = g->b.k_inside ? 512 : 64;
+    s.n_packs = parts(s.NP + s.MS, s.PW) * parts(s.QP, s.PQ);
+    s.sum_words = s.Q > s.QB && !s.in_y ? s.MB * s.NB : 0;
     const int64_t n_rows = g->a.k_inside ? MR : s.MB; /* rearranged at a time */
-    s.lane_words = sums + (s.tiles ? 0 : n_rows * s.QB);
-    s.lane_words = parts(s.lane_words, 16) * 16;
+    s.lane_words = parts(s.sum_words + (s.tiles ? 0 : n_rows * s.QB), 16) * 16;
     return s;
 }
 
 static int64_t packed_words(const reel_gemm *g, const schedule *s) {
-    return g->n_batches * (s->NP * s->W + s->MS * 16) * s->Q;
+    return g->n_batches * (s->NP * s->W + s->MS * 16) * s->QP;
 }
 
 int64_t REEL_ISA_NAME(reel_gemm_scratch)(const reel_gemm *g, int n_lanes) {
@@ -90,7 +100,8 @@ int64_t REEL_ISA_NAME(reel_gemm_scratch)(const reel_gemm *g, int n_lanes) {
 typedef struct job {
     const reel_gemm *g;
     schedule s;
-    float *b, *a; /* packed: [n_batches,NP,Q,W], [n_batches,MS,Q/16,16,16] */
+    int64_t from, to; /* words of this pass */
+    float *b, *a;     /* packed: [n_batches,NP,QP,W], [n_batches,MS,QP/16,16,16] */
     float *lane;
 } job;
 
@@ -111,7 +122,7 @@ static gemm_source source_of(const reel_gemm *g, const reel_gemm_operand *x, int
 
 /* ---- packing ---- */
 
-/* Words [q,end) of the panel of lines at.. at+W. */
+/* Words [q,end) of the panel of lines at.. at+W; that of word q lies at to. */
 VEC_INLINE void pack_lines(const gemm_source *from, int64_t at, int64_t q, int64_t end, float *to,
                            int W) {
     for (int v = 0; v < W; v += VF_N)
@@ -143,15 +154,15 @@ static void pack_panel(const gemm_source *from, int64_t at, int64_t q, int64_t e
 }
 
 #if REEL_ISA_LEVEL >= 4
-/* Rows i.. i+16 of a as tiles [Q/16,16,16] that start at to: those of words [q,end). */
+/* Rows i.. i+16 of a, words [q,end), as tiles [16,16] one after the other. */
 static void pack_strip(const gemm_source *from, int64_t i, int64_t q, int64_t end, float *to) {
     gemm_source x = *from;
     x.bf16 = x.pairs = true;
     const int64_t n_words = words_of(&x);
     const int count = (int)most(0, least(TILE, x.n - i));
-    for (; q < end; q += TILE) {
+    for (; q < end; q += TILE, to += TILE_WORDS) {
         if (x.k_inside) {
-            load_block(&x, i, q, n_words, to + q * TILE);
+            load_block(&x, i, q, n_words, to);
             continue;
         }
         float block[TILE_WORDS] __attribute__((aligned(64)));
@@ -163,34 +174,35 @@ static void pack_strip(const gemm_source *from, int64_t i, int64_t q, int64_t en
                 vf_store(block + r * TILE,
                          q + r < n_words && count ? load_across(&x, i, q + r, count) : (vf){0});
         }
-        transpose_words(block, TILE, to + q * TILE, TILE);
+        transpose_words(block, TILE, to, TILE);
     }
 }
 #endif
 
-/* PW neighbouring panels, a few rows of memory at a time: where K is outside, a row's cache lines
- * and pages serve all of them. */
+/* PW neighbouring panels: where K is outside, a few rows of memory at a time, so that their cache
+ * lines and pages serve all panels. */
 static void pack_task(void *context, int64_t index, int lane) {
     (void)lane;
-    enum { STEP = 64 };
     const job *j = context;
     const schedule *s = &j->s;
-    const int64_t batch = index / s->n_packs, n_q = parts(s->Q, s->PQ);
-    const int64_t first = index % s->n_packs / n_q * s->PW, q0 = index % n_q * s->PQ;
-    const int64_t last = least(first + s->PW, s->NP + s->MS), q1 = least(q0 + s->PQ, s->Q);
+    const int64_t step = j->g->b.k_inside ? s->PQ : 16;
+    const int64_t batch = index / s->n_packs, n_q = parts(s->QP, s->PQ);
+    const int64_t first = index % s->n_packs / n_q * s->PW, q0 = j->from + index % n_q * s->PQ;
+    const int64_t last = least(first + s->PW, s->NP + s->MS), q1 = least(q0 + s->PQ, j->to);
     const gemm_source b = source_of(j->g, &j->g->b, j->g->N, batch, s->pairs);
-    for (int64_t q = q0; q < q1; q += STEP)
+    for (int64_t q = q0; q < q1; q += step)
         for (int64_t k = first; k < last; k++) {
-            const int64_t end = least(q + STEP, q1);
+            const int64_t end = least(q + step, q1);
             if (k < s->NP) {
-                pack_panel(&b, k * s->W, q, end, j->b + (batch * s->NP + k) * s->Q * s->W,
-                           (int)s->W);
+                float *to = j->b + ((batch * s->NP + k) * s->QP + q - j->from) * s->W;
+                pack_panel(&b, k * s->W, q, end, to, (int)s->W);
                 continue;
             }
 #if REEL_ISA_LEVEL >= 4
             const gemm_source a = source_of(j->g, &j->g->a, j->g->M, batch, true);
             const int64_t strip = k - s->NP;
-            pack_strip(&a, strip * TILE, q, end, j->a + (batch * s->MS + strip) * s->Q * TILE);
+            float *to = j->a + ((batch * s->MS + strip) * s->QP + q - j->from) * TILE;
+            pack_strip(&a, strip * TILE, q, end, to);
 #endif
         }
 }
@@ -265,9 +277,17 @@ static void finish(const reel_gemm *g, const patch *p) {
 
 typedef struct block {
     int64_t batch, m0, m1, n0, n1;
-    float *sums; /* [MB,NB] when K has several slices */
+    float *sums; /* [MB,NB], or NULL: a patch of y, or kept in a tile */
     float *rows; /* a's rows or panel, where they must be rearranged */
 } block;
+
+/* Where the sums of the patch at row i and column n of y are. */
+static float *sums_at(const job *j, const block *k, int64_t i, int64_t n, float *tile,
+                      int64_t tile_width, int64_t *ldc) {
+    *ldc = j->s.in_y ? j->g->N : k->sums ? j->s.NB : tile_width;
+    if (j->s.in_y) return (float *)j->g->y + (k->batch * j->g->M + i) * j->g->N + n;
+    return k->sums ? k->sums + (i - k->m0) * j->s.NB + (n - k->n0) : tile;
+}
 
 /* a with K outside: all rows of the block, words q0.. q0+n, as panels [QB,MR] one after the other.
  */
@@ -316,20 +336,20 @@ static void block_by_vectors(const job *j, const block *k) {
     const schedule *s = &j->s;
     const gemm_source from = source_of(j->g, &j->g->a, j->g->M, k->batch, s->pairs);
     float tile[MR * NR] __attribute__((aligned(64)));
-    for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
-        const int64_t n = least(s->QB, s->Q - q0);
+    for (int64_t q0 = j->from; q0 == 0 || q0 < j->to; q0 += s->QB) {
+        const int64_t n = least(s->QB, j->to - q0);
         if (!from.k_inside) turn_any_rows(from, k, q0, n, s->QB);
         for (int64_t i = k->m0; i < k->m1; i += MR) {
             const gemm_rows a = from.k_inside ? rows_at(&from, k, i, q0, n, s->QB)
                                               : (gemm_rows){.data = k->rows + (i - k->m0) * s->QB};
             for (int64_t at = k->n0; at < k->n1; at += NR) {
-                const float *b = j->b + (k->batch * s->NP + at / NR) * s->Q * NR + q0 * NR;
+                const float *b = j->b + ((k->batch * s->NP + at / NR) * s->QP + q0 - j->from) * NR;
                 const int n_cols = (int)least(NR, k->n1 - at);
-                float *c = k->sums ? k->sums + (i - k->m0) * s->NB + (at - k->n0) : tile;
-                const int64_t ldc = k->sums ? s->NB : NR;
+                int64_t ldc;
+                float *c = sums_at(j, k, i, at, tile, NR, &ldc);
                 block_sums_of[s->pairs][a.stride == 0][parts(n_cols, VF_N) - 1](n, a, b, c, ldc,
                                                                                 q0 > 0);
-                if (q0 + n < s->Q) continue;
+                if (s->in_y || q0 + n < s->Q) continue;
                 finish(j->g, &(patch){k->batch, i, at, (int)least(MR, k->m1 - i), n_cols, c, ldc});
             }
         }
@@ -340,8 +360,8 @@ static void block_by_vectors(const job *j, const block *k) {
 static tile_rows tile_rows_at(const job *j, const block *k, int64_t i, int64_t q0) {
     const schedule *s = &j->s;
     if (s->a_packed) {
-        const float *strip = j->a + (k->batch * s->MS + i / TILE) * s->Q * TILE;
-        return (tile_rows){strip + q0 * TILE, TILE, TILE_WORDS, s->Q * TILE};
+        const float *strip = j->a + ((k->batch * s->MS + i / TILE) * s->QP + q0 - j->from) * TILE;
+        return (tile_rows){strip, TILE, TILE_WORDS, s->QP * TILE};
     }
     const float *a = (const float *)j->g->a.data + (k->batch * j->g->M + i) * s->Q;
     return (tile_rows){a + q0, s->Q, TILE, s->Q * TILE};
@@ -352,20 +372,20 @@ static void block_by_tiles(const job *j, const block *k) {
     const schedule *s = &j->s;
     float tile[32 * 32] __attribute__((aligned(64)));
     tiles_begin();
-    for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
-        const int64_t n = least(s->QB, s->Q - q0);
+    for (int64_t q0 = j->from; q0 == 0 || q0 < j->to; q0 += s->QB) {
+        const int64_t n = least(s->QB, j->to - q0);
         for (int64_t at = k->n0; at < k->n1; at += 32) {
-            const float *b = j->b + (k->batch * s->NP + at / TILE) * s->Q * TILE + q0 * TILE;
+            const float *b = j->b + ((k->batch * s->NP + at / TILE) * s->QP + q0 - j->from) * TILE;
             const int n_cols = (int)least(32, k->n1 - at);
             for (int64_t i = k->m0; i < k->m1; i += 32) {
                 const tile_rows a = tile_rows_at(j, k, i, q0);
-                float *c = k->sums ? k->sums + (i - k->m0) * s->NB + (at - k->n0) : tile;
-                const int64_t ldc = k->sums ? s->NB : 32;
+                int64_t ldc;
+                float *c = sums_at(j, k, i, at, tile, 32, &ldc);
                 if (k->m1 - i > TILE)
-                    tile_sums(n, a, b, s->Q * TILE, c, ldc, q0 > 0, true);
+                    tile_sums(n, a, b, s->QP * TILE, c, ldc, q0 > 0, true);
                 else
-                    tile_sums(n, a, b, s->Q * TILE, c, ldc, q0 > 0, false);
-                if (q0 + n < s->Q) continue;
+                    tile_sums(n, a, b, s->QP * TILE, c, ldc, q0 > 0, false);
+                if (s->in_y || q0 + n < s->Q) continue;
                 finish(j->g, &(patch){k->batch, i, at, (int)least(32, k->m1 - i), n_cols, c, ldc});
             }
         }
@@ -384,8 +404,8 @@ static void block_task(void *context, int64_t index, int lane) {
                      .m1 = least(j->g->M, (m + 1) * s->MB),
                      .n0 = n * s->NB,
                      .n1 = least(j->g->N, (n + 1) * s->NB),
-                     .sums = s->Q > s->QB ? scratch : NULL,
-                     .rows = scratch + (s->Q > s->QB ? s->MB * s->NB : 0)};
+                     .sums = s->sum_words ? scratch : NULL,
+                     .rows = scratch + s->sum_words};
 #if REEL_ISA_LEVEL >= 4
     if (s->tiles) {
         block_by_tiles(j, &k);
@@ -398,8 +418,12 @@ static void block_task(void *context, int64_t index, int lane) {
 void REEL_ISA_NAME(reel_gemm_run)(const reel_gemm *g) {
     if (g->n_batches == 0 || g->M == 0 || g->N == 0) return;
     job j = {.g = g, .s = schedule_of(g), .b = g->scratch};
-    j.a = j.b + g->n_batches * j.s.NP * j.s.W * j.s.Q;
+    j.a = j.b + g->n_batches * j.s.NP * j.s.W * j.s.QP;
     j.lane = j.b + packed_words(g, &j.s);
-    reel_parallel_for(g->threads, g->n_batches * j.s.n_packs, pack_task, &j);
-    reel_parallel_for(g->threads, g->n_batches * j.s.n_m * j.s.n_n, block_task, &j);
+    do {
+        j.to = least(j.from + most(1, j.s.QP), j.s.Q);
+        reel_parallel_for(g->threads, g->n_batches * j.s.n_packs, pack_task, &j);
+        reel_parallel_for(g->threads, g->n_batches * j.s.n_m * j.s.n_n, block_task, &j);
+        j.from = j.to;
+    } while (j.from < j.s.Q);
 }

@@ -123,25 +123,25 @@ VEC_INLINE int64_t words_of(const gemm_source *s) {
 
 /* ---- panels ---- */
 
-/* Lines i.. i+VF_N, words [q,end), into one VF_N-wide column of a panel of rows W that starts at
- * to; words past the matrix's end become zero. */
+/* Lines i.. i+VF_N, words [q,end), into one VF_N-wide column of a panel of rows W, whose row for
+ * word q is at to; words past the matrix's end become zero. */
 VEC_INLINE void pack_column(const gemm_source *s, int64_t i, int64_t q, int64_t end, float *to,
                             int W) {
     const int64_t n_words = words_of(s);
     const int count = (int)(s->n - i < 0 ? 0 : s->n - i < VF_N ? s->n - i : VF_N);
     if (!s->k_inside) {
         if (count == VF_N)
-            for (; q < end && q < n_words; q++)
-                vf_store(to + q * W, load_across_full(s, i, q));
-        for (; q < end; q++)
-            vf_store(to + q * W, q < n_words && count ? load_across(s, i, q, count) : (vf){0});
+            for (; q < end && q < n_words; q++, to += W)
+                vf_store(to, load_across_full(s, i, q));
+        for (; q < end; q++, to += W)
+            vf_store(to, q < n_words && count ? load_across(s, i, q, count) : (vf){0});
         return;
     }
     const bool words_in_place = count == VF_N && (s->pairs ? s->K % 2 == 0 : !s->bf16);
-    for (; q < end; q += VF_N) {
+    for (; q < end; q += VF_N, to += VF_N * W) {
         if (words_in_place && q + VF_N <= n_words) {
             const int64_t stride = s->pairs ? s->K / 2 : s->K;
-            transpose_words((const float *)s->data + stride * i + q, stride, to + q * W, W);
+            transpose_words((const float *)s->data + stride * i + q, stride, to, W);
             continue;
         }
         float block[VF_N * VF_N] __attribute__((aligned(64)));
@@ -149,7 +149,7 @@ VEC_INLINE void pack_column(const gemm_source *s, int64_t i, int64_t q, int64_t 
         load_block(s, i, q, n_words, block);
         transpose_words(block, VF_N, turned, VF_N);
         for (int r = 0; r < VF_N && q + r < end; r++)
-            vf_store(to + (q + r) * W, vf_load(turned + r * VF_N));
+            vf_store(to + r * W, vf_load(turned + r * VF_N));
     }
 }
 
