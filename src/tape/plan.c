@@ -1,11 +1,11 @@
-/* Planning: liveness, views and in-place reuse, kernels, placement, and the loop that runs it. */
+/* Planning: liveness, views and in-place reuse, kernels, addresses, and the loop that runs it. */
 #include "tape/plan.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "tape/place.h"
 #include "tape/state.h"
 
 enum { FOREVER = INT32_MAX };
@@ -206,67 +206,34 @@ static reel_status pick_kernels(reel_plan *p, const reel_tape *t) {
 
 /* ---- placement ---- */
 
-/* A piece of the arena: a root value, or the scratch of a call. */
-typedef struct piece {
-    int64_t bytes, offset;
-    int32_t first, last;
-    int32_t index; /* of the value, or ~index of the call */
-} piece;
-
-static int by_size(const void *a, const void *b) {
-    const piece *x = a, *y = b;
-    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
-    return x->index < y->index ? -1 : x->index > y->index;
-}
-
-static int list_pieces(const reel_plan *p, piece *pieces) {
+/* The pieces of the arena: root values, and the scratch of calls (with ~index of the call). */
+static int list_pieces(const reel_plan *p, reel_piece *pieces) {
     int n = 0;
     for (reel_var v = 1; v <= p->n_values; v++) {
         const plan_value *value = &p->value[v];
         const bool used = value->parent == v && !value->bound && value->last >= value->first;
         if (used && value->bytes)
-            pieces[n++] = (piece){padded(value->bytes), 0, value->first, value->last, v};
+            pieces[n++] = (reel_piece){padded(value->bytes), 0, value->first, value->last, v};
     }
     for (int k = 0; k < p->n_calls; k++)
         if (p->call[k].call.scratch_bytes)
-            pieces[n++] = (piece){padded(p->call[k].call.scratch_bytes), 0, k, k, ~k};
+            pieces[n++] = (reel_piece){padded(p->call[k].call.scratch_bytes), 0, k, k, ~k};
     return n;
 }
 
-/* The lowest offset at which a piece touches no placed piece that lives at the same time. placed is
- * sorted by offset; *at is where the piece belongs in it. */
-static int64_t first_fit(const piece *placed, int n, const piece *wanted) {
-    int64_t offset = 0;
-    for (int i = 0; i < n; i++) {
-        const piece *other = &placed[i];
-        if (other->last < wanted->first || wanted->last < other->first) continue;
-        if (offset + wanted->bytes <= other->offset) break;
-        if (other->offset + other->bytes > offset) offset = other->offset + other->bytes;
-    }
-    return offset;
-}
-
 static reel_status place(reel_plan *p) {
-    piece *pieces =
-        reel_alloc(p->env, 2 * (int64_t)sizeof(piece) * (p->n_values + p->n_calls + 1), "plan");
+    const int64_t room = (int64_t)p->n_values + p->n_calls + 1;
+    reel_piece *pieces = reel_calloc(p->env, 2 * room, sizeof *pieces, "plan");
     if (!pieces) return REEL_E_NOMEM;
     const int n = list_pieces(p, pieces);
-    piece *placed = pieces + p->n_values + p->n_calls + 1;
-    qsort(pieces, (size_t)n, sizeof *pieces, by_size);
+    p->stats.planned_bytes = reel_place(pieces, n, pieces + room, p->options.reuse);
     for (int i = 0; i < n; i++) {
-        piece *q = &pieces[i];
-        q->offset = p->options.reuse ? first_fit(placed, i, q) : p->stats.sum_bytes;
-        p->stats.sum_bytes += q->bytes;
-        int at = i;
-        for (; at > 0 && placed[at - 1].offset > q->offset; at--)
-            placed[at] = placed[at - 1];
-        placed[at] = *q;
-        if (q->offset + q->bytes > p->stats.planned_bytes)
-            p->stats.planned_bytes = q->offset + q->bytes;
-        if (q->index > 0)
-            p->value[q->index].offset = q->offset;
+        const reel_piece *piece = &pieces[i];
+        p->stats.sum_bytes += piece->bytes;
+        if (piece->index > 0)
+            p->value[piece->index].offset = piece->offset;
         else
-            p->call[~q->index].scratch_offset = q->offset;
+            p->call[~piece->index].scratch_offset = piece->offset;
     }
     reel_free(p->env, pieces);
     return REEL_OK;
