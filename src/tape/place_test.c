@@ -31,18 +31,19 @@ static void test_place_keeps_apart_what_meets_in_one_step(void **state) {
     assert_int_equal(pieces[1].offset, 64);
 }
 
-static void test_place_fills_a_gap(void **state) {
+static void test_place_fills_a_gap_to_the_last_byte(void **state) {
     (void)state;
-    /* 256 and 192 are alive together, then 128 beside 192 fits where 256 was */
-    reel_piece placed[3], pieces[3] = {
-                              {.bytes = 128, .first = 2, .last = 3, .index = 1},
-                              {.bytes = 192, .first = 0, .last = 3, .index = 2},
-                              {.bytes = 256, .first = 0, .last = 1, .index = 3},
-                          };
-    assert_int_equal(reel_place(pieces, 3, placed, true), 448);
+    /* 256 and 192 are alive together; then twice 128 beside 192 fit where 256 was */
+    reel_piece placed[4];
+    reel_piece pieces[4] = {{.bytes = 128, .first = 2, .last = 3, .index = 1},
+                            {.bytes = 128, .first = 3, .last = 3, .index = 2},
+                            {.bytes = 192, .first = 0, .last = 3, .index = 3},
+                            {.bytes = 256, .first = 0, .last = 1, .index = 4}};
+    assert_int_equal(reel_place(pieces, 4, placed, true), 448);
     assert_int_equal(pieces[0].bytes, 256);
     assert_int_equal(pieces[1].offset, 256);
     assert_int_equal(pieces[2].offset, 0);
+    assert_int_equal(pieces[3].offset, 128);
 }
 
 static void test_place_without_reuse_shares_nothing(void **state) {
@@ -110,7 +111,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_shares_memory_of_pieces_that_never_meet),
         cmocka_unit_test(test_place_keeps_apart_what_meets_in_one_step),
-        cmocka_unit_test(test_place_fills_a_gap),
+        cmocka_unit_test(test_place_fills_a_gap_to_the_last_byte),
         cmocka_unit_test(test_place_without_reuse_shares_nothing),
         cmocka_unit_test(test_place_holds_for_random_pieces),
     };
