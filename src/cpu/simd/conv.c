@@ -304,18 +304,28 @@ static void run_block(const conv_piece *p, int64_t block) {
 /* Sums what every kernel position made of its input: c [W][CONV_N], outputs 0.. of row r. */
 static void sum_fan(const conv_piece *p, int64_t r, int64_t sums_row, float *c) {
     const conv_job *j = p->s->j;
-    for (int64_t w = 0; w < j->out[1]; w++)
-        for (int64_t o = 0; o < j->O; o++) {
-            float sum = 0;
-            for (int64_t k = 0; k < j->kernel[1] * j->kernel[2]; k++) {
-                const int64_t kh = k / j->kernel[2], kw = k % j->kernel[2], n = k * j->O + o;
-                sum += p->sums[((n / CONV_N * (p->rows + j->kernel[1] - 1) + r + kh) * sums_row +
-                                w + kw) *
-                                   CONV_N +
-                               n % CONV_N];
+    const int64_t n_rows = p->rows + j->kernel[1] - 1;
+    const int O = (int)j->O; /* at most FAN_OUTPUTS, which a vector holds */
+    for (int64_t w = 0; w < j->out[1]; w++) {
+        vf sum = {0};
+        int64_t n = 0;
+        for (int64_t kh = 0; kh < j->kernel[1]; kh++)
+            for (int64_t kw = 0; kw < j->kernel[2]; kw++, n += O) {
+                const float *at = p->sums +
+                                  ((n / CONV_N * n_rows + r + kh) * sums_row + w + kw) * CONV_N +
+                                  n % CONV_N;
+                if (n % CONV_N + O <= CONV_N) {
+                    sum += vf_load_part(at, O);
+                    continue;
+                }
+                const int here = CONV_N - (int)(n % CONV_N);
+                float lane[FAN_OUTPUTS] = {0};
+                for (int o = 0; o < O; o++)
+                    lane[o] = o < here ? at[o] : at[(n_rows * sums_row - 1) * CONV_N + o];
+                sum += vf_load_part(lane, O);
             }
-            c[w * CONV_N + o] = sum;
-        }
+        vf_store_part(c + w * CONV_N, sum, O);
+    }
 }
 
 static void run_fan(const conv_piece *p) {

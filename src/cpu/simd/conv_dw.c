@@ -388,12 +388,13 @@ static void write_task(void *context, int64_t o, int lane) {
     const dw_job *d = context;
     const int64_t *k = d->x.n.kernel, C = d->x.n.C, n_rows = k[0] * k[1];
     float *dw = (float *)d->x.call->out[0].data + o * C * n_rows * k[2];
-    for (int64_t row = 0; row < n_rows; row++) {
-        const float *sums = d->sums + (row * d->outputs + o) * d->run;
-        for (int64_t kw = 0; kw < k[2]; kw++)
+    for (int64_t row = 0; row < n_rows; row++)
+        for (int64_t kw = 0; kw < k[2]; kw++) {
+            const float *restrict sums = d->sums + (row * d->outputs + o) * d->run + kw * C;
+            float *restrict to = dw + row * k[2] + kw;
             for (int64_t c = 0; c < C; c++)
-                dw[(c * n_rows + row) * k[2] + kw] = sums[kw * C + c];
-    }
+                to[c * n_rows * k[2]] = sums[c];
+        }
 }
 
 /* db of VF_N outputs from o on: channels last a vector at a time, channels first one by one. */

@@ -75,19 +75,27 @@ void conv_gather_row(const conv_job *j, const conv_grid *g, int64_t b, int64_t f
 
 /* ---- weights ---- */
 
-/* The weight of output o, input c of the job at kernel position (kt, kh, kw). */
-VEC_INLINE int64_t weight_at(const conv_job *j, int64_t o, int64_t c, int64_t kt, int64_t kh,
-                             int64_t kw) {
-    const int64_t *k = j->kernel;
-    const int64_t outer = j->gradient ? c : o, inner = j->gradient ? o : c;
-    if (j->gradient) {
-        kh = k[1] - 1 - kh;
-        kw = k[2] - 1 - kw;
-    }
-    return ((outer * j->n.C + inner) * k[0] + kt) * k[1] * k[2] + kh * k[2] + kw;
+/* How the weights of a job lie in memory, in elements: w[n, c, kt, kh, kw] of output n and input c.
+ * For the gradient outputs and inputs change places, and the kernel is turned around in space. */
+typedef struct weight_view {
+    const void *data;
+    bool bf16;
+    int64_t n, c;   /* between outputs, inputs */
+    int64_t window; /* positions of a kernel frame, Kh Kw */
+} weight_view;
+
+static weight_view view_of(const conv_job *j) {
+    const int64_t *k = j->kernel, window = k[1] * k[2], taps = k[0] * window;
+    const reel_tensor *w = &j->call->in[1];
+    return (weight_view){.data = w->data,
+                         .bf16 = w->dtype == REEL_BF16,
+                         .n = j->gradient ? taps : j->n.C * taps,
+                         .c = j->gradient ? j->n.C * taps : taps,
+                         .window = window};
 }
 
-/* Where element k of a run and output n of a block stand in the packed run. */
+/* Where element k of a run and output n of a block stand in the packed run; outputs n .. n + 15 of
+ * an even k lie side by side, in pairs with k + 1 if bf16. */
 VEC_INLINE int64_t packed_at(conv_kind kind, int64_t k, int64_t n) {
     switch (kind) {
     case CONV_F32:
@@ -101,46 +109,133 @@ VEC_INLINE int64_t packed_at(conv_kind kind, int64_t k, int64_t n) {
     }
 }
 
-VEC_INLINE void pack(const conv_job *j, int64_t block, int64_t kt, conv_kind kind) {
-    const reel_tensor *w = &j->call->in[1];
-    const int64_t taps_h = j->fan ? 1 : j->kernel[1], taps_w = j->fan ? 1 : j->kernel[2];
-    const int64_t n_made = j->fan ? j->fan : j->O, run_bytes = j->run_padded * CONV_N;
-    char *to =
-        j->packed + (block * j->kernel[0] + kt) * taps_h * run_bytes * conv_element_bytes(kind);
-    memset(to, 0, (size_t)(taps_h * run_bytes * conv_element_bytes(kind)));
-    const int64_t first = block * CONV_N, n_here = conv_least(CONV_N, n_made - first);
-    const int64_t window = j->kernel[1] * j->kernel[2];
-    for (int64_t n = 0; n < n_here; n++)
+/* Position t of the kernel frame, as the product runs over it: which run, and where in it. */
+VEC_INLINE int64_t place_of(const conv_job *j, int64_t t, int64_t *run) {
+    const int64_t window = j->kernel[1] * j->kernel[2], u = j->gradient ? window - 1 - t : t;
+    *run = u / j->kernel[2] * j->run_padded * CONV_N;
+    return u % j->kernel[2] * j->Cp;
+}
+
+/* n_here outputs of a block from `from` on, one at a time. */
+static void pack_plainly(const conv_job *j, const weight_view *v, int64_t from, int n_here,
+                         char *to) {
+    for (int64_t c = 0; c < j->C; c++)
+        for (int64_t t = 0; t < v->window; t++) {
+            int64_t run;
+            const int64_t k = place_of(j, t, &run) + c, first = from + c * v->c + t;
+            for (int n = 0; n < n_here; n++) {
+                const int64_t i = first + n * v->n, at = run + packed_at(j->kind, k, n);
+                if (j->kind != CONV_F32)
+                    ((reel_bf16 *)(void *)to)[at] = ((const reel_bf16 *)v->data)[i];
+                else
+                    ((float *)(void *)to)[at] =
+                        v->bf16 ? reel_bf16_to_f32(((const reel_bf16 *)v->data)[i])
+                                : ((const float *)v->data)[i];
+            }
+        }
+}
+
+#if REEL_ISA_LEVEL >= 2
+/* f32: sixteen outputs at once. */
+static void pack_f32(const conv_job *j, const weight_view *v, int64_t from, int n_here, float *to) {
+    const __m512i step =
+        _mm512_mullo_epi32(_mm512_set1_epi32((int)v->n),
+                           _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    for (int half = 0; half < 2; half++) {
+        const int m = n_here - half * VF_N < VF_N ? n_here - half * VF_N : VF_N;
+        const __mmask16 mask = m <= 0 ? 0 : (__mmask16)((1u << m) - 1);
+        const float *base = (const float *)v->data + from + half * VF_N * v->n;
         for (int64_t c = 0; c < j->C; c++)
-            for (int64_t kh = 0; kh < taps_h; kh++)
-                for (int64_t kw = 0; kw < taps_w; kw++) {
-                    const int64_t fan = first + n;
-                    const int64_t from =
-                        j->fan ? weight_at(j, fan % j->O, c, kt, fan / j->O % window / j->kernel[2],
-                                           fan / j->O % j->kernel[2])
-                               : weight_at(j, fan, c, kt, kh, kw);
-                    const int64_t at = kh * run_bytes + packed_at(kind, kw * j->Cp + c, n);
-                    if (kind == CONV_F32)
-                        ((float *)(void *)to)[at] =
-                            w->dtype == REEL_BF16
-                                ? reel_bf16_to_f32(((const reel_bf16 *)w->data)[from])
-                                : ((const float *)w->data)[from];
-                    else
-                        ((reel_bf16 *)(void *)to)[at] = ((const reel_bf16 *)w->data)[from];
-                }
+            for (int64_t t = 0; t < v->window; t++) {
+                int64_t run;
+                const int64_t k = place_of(j, t, &run) + c;
+                const __m512 x = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, step,
+                                                          base + c * v->c + t, 4);
+                _mm512_storeu_ps(to + run + k * CONV_N + half * VF_N, x);
+            }
+    }
+}
+#endif
+
+#if REEL_ISA_LEVEL >= 3
+/* bf16: a gather takes two neighbouring kernel positions of sixteen outputs; with the same of the
+ * next input channel that makes two rows of pairs. */
+static void pack_bf16(const conv_job *j, const weight_view *v, int64_t from, int n_here,
+                      reel_bf16 *to) {
+    const __m512i step =
+        _mm512_mullo_epi32(_mm512_set1_epi32((int)v->n),
+                           _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    const __m512i low = _mm512_set1_epi32(0xffff), zero = _mm512_setzero_si512();
+    for (int half = 0; half < 2; half++) {
+        const int m = n_here - half * VF_N < VF_N ? n_here - half * VF_N : VF_N;
+        const __mmask16 mask = m <= 0 ? 0 : (__mmask16)((1u << m) - 1);
+        const reel_bf16 *base = (const reel_bf16 *)v->data + from + half * VF_N * v->n;
+        for (int64_t c = 0; c < j->C; c += 2)
+            for (int64_t t = 0; t < v->window; t += 2) {
+                const int64_t t0 = conv_least(t, v->window - 2);
+                const reel_bf16 *p = base + c * v->c + t0;
+                const __m512i even = _mm512_mask_i32gather_epi32(zero, mask, step, p, 2);
+                const __m512i odd = _mm512_mask_i32gather_epi32(zero, c + 1 < j->C ? mask : 0, step,
+                                                                c + 1 < j->C ? p + v->c : p, 2);
+                int64_t run;
+                int64_t k = place_of(j, t0, &run) + c;
+                _mm512_storeu_si512(
+                    to + run + packed_at(j->kind, k, half * VF_N),
+                    _mm512_or_si512(_mm512_and_si512(even, low), _mm512_slli_epi32(odd, 16)));
+                k = place_of(j, t0 + 1, &run) + c;
+                _mm512_storeu_si512(
+                    to + run + packed_at(j->kind, k, half * VF_N),
+                    _mm512_or_si512(_mm512_srli_epi32(even, 16), _mm512_andnot_si512(low, odd)));
+            }
+    }
+}
+#endif
+
+/* The weights of a fan: output n makes output n % O as kernel position n / O of the frame sees it.
+ */
+static void pack_fan(const conv_job *j, const weight_view *v, int64_t block, int64_t kt, char *to) {
+    const int64_t n_here = conv_least(CONV_N, j->fan - block * CONV_N);
+    for (int64_t n = 0; n < n_here; n++)
+        for (int64_t c = 0; c < j->C; c++) {
+            const int64_t made = block * CONV_N + n, u = made / j->O;
+            const int64_t t = j->gradient ? v->window - 1 - u : u;
+            const int64_t i = made % j->O * v->n + c * v->c + kt * v->window + t;
+            const int64_t at = packed_at(j->kind, c, n);
+            if (j->kind != CONV_F32)
+                ((reel_bf16 *)(void *)to)[at] = ((const reel_bf16 *)v->data)[i];
+            else
+                ((float *)(void *)to)[at] =
+                    reel_dtype_load(v->bf16 ? REEL_BF16 : REEL_F32, v->data, i);
+        }
 }
 
 void conv_pack_weights(const conv_job *j, int64_t block, int64_t kt) {
-    switch (j->kind) {
-    case CONV_F32:
-        pack(j, block, kt, CONV_F32);
-        break;
-    case CONV_BF16:
-        pack(j, block, kt, CONV_BF16);
-        break;
-    default:
-        pack(j, block, kt, CONV_TILES);
+    const weight_view v = view_of(j);
+    const int64_t bytes = conv_element_bytes(j->kind), taps = j->fan ? 1 : j->kernel[1];
+    const int64_t size = taps * j->run_padded * CONV_N * bytes;
+    char *to = j->packed + (block * j->kernel[0] + kt) * size;
+    const int n_here = (int)conv_least(CONV_N, (j->fan ? j->fan : j->O) - block * CONV_N);
+    const int64_t from = block * CONV_N * v.n + kt * v.window;
+    if (n_here < CONV_N || j->run_padded > j->run || j->Cp > j->C) memset(to, 0, (size_t)size);
+    if (j->fan) {
+        pack_fan(j, &v, block, kt, to);
+        return;
     }
+    const bool near = v.n < INT32_MAX / (2 * CONV_N); /* what a gather's offsets reach */
+#if REEL_ISA_LEVEL >= 3
+    if (j->kind != CONV_F32 && v.window > 1 && near) {
+        pack_bf16(j, &v, from, n_here, (reel_bf16 *)(void *)to);
+        return;
+    }
+#endif
+#if REEL_ISA_LEVEL >= 2
+    if (j->kind == CONV_F32 && !v.bf16 && near) {
+        pack_f32(j, &v, from, n_here, (float *)(void *)to);
+        return;
+    }
+#endif
+    (void)near;
+    pack_plainly(j, &v, from, n_here, to);
 }
 
 /* ---- results ---- */
