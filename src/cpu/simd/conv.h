@@ -87,6 +87,35 @@ static inline conv_grid conv_grid_of(const reel_tensor *t, int32_t layout, int64
                        .at = reel_grid_stride_of((reel_grid_layout)layout, C, size)};
 }
 
+#if REEL_ISA_LEVEL >= 2
+/* Sixteen rows of sixteen 32-bit elements, rows and columns exchanged. */
+VEC_INLINE void conv_transpose(__m512i r[16]) {
+    __m512i t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4)
+        for (int k = 0; k < 2; k++) {
+            r[i + 2 * k] = _mm512_unpacklo_epi64(t[i + k], t[i + k + 2]);
+            r[i + 2 * k + 1] = _mm512_unpackhi_epi64(t[i + k], t[i + k + 2]);
+        }
+    /* r[4 q + m]: columns m, m + 4, m + 8, m + 12 of rows 4 q .. 4 q + 3, a quarter each */
+    for (int m = 0; m < 4; m++) {
+        t[m] = _mm512_shuffle_i32x4(r[m], r[4 + m], 0x88);
+        t[4 + m] = _mm512_shuffle_i32x4(r[m], r[4 + m], 0xdd);
+        t[8 + m] = _mm512_shuffle_i32x4(r[8 + m], r[12 + m], 0x88);
+        t[12 + m] = _mm512_shuffle_i32x4(r[8 + m], r[12 + m], 0xdd);
+    }
+    for (int m = 0; m < 4; m++) {
+        r[m] = _mm512_shuffle_i32x4(t[m], t[8 + m], 0x88);
+        r[8 + m] = _mm512_shuffle_i32x4(t[m], t[8 + m], 0xdd);
+        r[4 + m] = _mm512_shuffle_i32x4(t[4 + m], t[12 + m], 0x88);
+        r[12 + m] = _mm512_shuffle_i32x4(t[4 + m], t[12 + m], 0xdd);
+    }
+}
+#endif
+
 /* ---- conv_slab.c ---- */
 
 #define conv_gather_row REEL_ISA_NAME(reel_conv_gather_row)

@@ -28,7 +28,7 @@ typedef struct dw_job {
         dy_bytes;   /* elements of a stored row and frame; bytes of an element */
     int64_t chunks; /* tiles: 32 pixels each, of a frame */
     float *sums;    /* [Kt][Kh][outputs][run] */
-    char *x_slab, *dy_slab, *lane;
+    char *x_slab, *dy_slab, *dy_flat, *lane; /* dy_flat: tiles, dy before it is turned */
     int64_t lane_bytes, tail_bytes;
     /* The slab at hand. */
     int64_t b, frame, frames, row, rows, first;
@@ -79,6 +79,7 @@ static void describe(dw_job *d, const reel_call *c) {
         if (!flat) d->columns = conv_round_up(d->columns, CONV_DEPTH);
         d->chunks = (x->rows * d->columns + CONV_DEPTH - 1) / CONV_DEPTH;
         d->dy_frame = d->chunks * CONV_DEPTH * d->outputs;
+        dy->width = d->columns;
     } else {
         d->dy_row = (x->kind == CONV_BF16 ? conv_round_up(d->columns, 2) : d->columns) * n->O;
         d->dy_frame = x->rows * d->dy_row;
@@ -97,12 +98,15 @@ static int64_t lay_out(dw_job *d, int n_lanes) {
     d->tail_bytes = tail * 4;
     d->lane_bytes = conv_round_up((widest + x->Cp + x->n.O) * 4, ALIGN);
     const int64_t x_at = sums_bytes, dy_at = x_at + conv_round_up(x_bytes + d->tail_bytes, ALIGN);
-    const int64_t lane_at = dy_at + conv_round_up(x->frames * d->dy_frame * d->dy_bytes, ALIGN);
+    const int64_t flat_at = dy_at + conv_round_up(x->frames * d->dy_frame * d->dy_bytes, ALIGN);
+    const int64_t flat_bytes = x->frames * d->chunks * CONV_DEPTH * x->n.O * 2;
+    const int64_t lane_at = flat_at + conv_round_up(flat_bytes, ALIGN);
     char *scratch = x->call->scratch;
     if (scratch) {
         d->sums = (float *)(void *)scratch;
         d->x_slab = scratch + x_at;
         d->dy_slab = scratch + dy_at;
+        d->dy_flat = scratch + flat_at;
         d->lane = scratch + lane_at;
     }
     return lane_at + n_lanes * d->lane_bytes;
@@ -110,12 +114,13 @@ static int64_t lay_out(dw_job *d, int n_lanes) {
 
 /* ---- gathering ---- */
 
-/* Pairs of elements n apart: to[i] = (from[i], from[i + apart]), the second zero from limit on. */
-static void pair_up(const reel_bf16 *from, int64_t n, int64_t apart, uint32_t *to) {
-    const int64_t both = n > apart ? n - apart : 0;
+/* Pairs of elements some way apart: to[i] = (from[i], from[i + apart]) for i < n_to, zero in place
+ * of what lies at or behind n. */
+static void pair_up(const reel_bf16 *from, int64_t n, int64_t apart, uint32_t *to, int64_t n_to) {
+    const int64_t both = conv_least(n > apart ? n - apart : 0, n_to);
     for (int64_t i = 0; i < both; i++)
         to[i] = from[i] | (uint32_t)from[i + apart] << 16;
-    for (int64_t i = both; i < n; i++)
+    for (int64_t i = both; i < n_to; i++)
         to[i] = from[i];
 }
 
@@ -138,19 +143,7 @@ static void gather_x_task(void *context, int64_t index, int lane) {
                     x->kind == CONV_F32 ? to : temporary);
     if (x->kind != CONV_F32)
         pair_up((const reel_bf16 *)(void *)temporary, x->pitch, x->step[1] * x->Cp,
-                (uint32_t *)(void *)to);
-}
-
-/* A row of dy [W][O] into tiles [outputs / 16][chunks][16][32 pixels], pixel k of the frame. */
-static void turn_row(const dw_job *d, const reel_bf16 *from, int64_t k, reel_bf16 *to) {
-    const int64_t O = d->x.n.O, W = d->x.n.out[2];
-    for (int64_t o = 0; o < d->outputs; o++) {
-        reel_bf16 *block =
-            to + (o / CONV_TILE * d->chunks * CONV_TILE + o % CONV_TILE) * CONV_DEPTH;
-        for (int64_t w = 0; w < d->columns; w++)
-            block[(k + w) / CONV_DEPTH * CONV_TILE * CONV_DEPTH + (k + w) % CONV_DEPTH] =
-                o < O && w < W ? from[w * O + o] : 0;
-    }
+                (uint32_t *)(void *)to, x->pitch);
 }
 
 static void gather_dy_task(void *context, int64_t index, int lane) {
@@ -158,32 +151,50 @@ static void gather_dy_task(void *context, int64_t index, int lane) {
     const conv_job *dy = &d->dy;
     const int64_t frame = index / d->x.rows, row = index % d->x.rows, O = d->x.n.O;
     const int64_t in = row < d->rows ? d->row + row : -1;
-    char *to = d->dy_slab + frame * d->dy_frame * d->dy_bytes;
-    if (dy->kind == CONV_F32) {
-        conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, to + row * d->dy_row * 4);
+    char *to = d->dy_slab + (frame * d->dy_frame + row * d->dy_row) * d->dy_bytes;
+    if (dy->kind == CONV_BF16) {
+        reel_bf16 *temporary = (reel_bf16 *)(void *)(d->lane + lane * d->lane_bytes);
+        conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, temporary);
+        for (int64_t w = 0; w < dy->width; w += 2)
+            pair_up(temporary + w * O, w + 1 < dy->width ? 2 * O : O, O,
+                    (uint32_t *)(void *)to + w / 2 * O, O);
         return;
     }
-    reel_bf16 *temporary = (reel_bf16 *)(void *)(d->lane + lane * d->lane_bytes);
-    conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, temporary);
-    reel_bf16 *out = (reel_bf16 *)(void *)to;
-    if (dy->kind == CONV_TILES) {
-        turn_row(d, temporary, row * d->columns, out);
-        if (row + 1 < d->x.rows) return;
-        /* The last chunk is filled up with zeros. */
-        for (int64_t k = d->x.rows * d->columns; k < d->chunks * CONV_DEPTH; k++)
-            for (int64_t o = 0; o < d->outputs; o++)
-                out[((o / CONV_TILE * d->chunks + k / CONV_DEPTH) * CONV_TILE + o % CONV_TILE) *
-                        CONV_DEPTH +
-                    k % CONV_DEPTH] = 0;
-        return;
-    }
-    out += row * d->dy_row;
-    for (int64_t w = 0; w < dy->width; w += 2)
-        for (int64_t o = 0; o < O; o++) {
-            out[(w * O) + 2 * o] = temporary[w * O + o];
-            out[(w * O) + 2 * o + 1] = w + 1 < dy->width ? temporary[(w + 1) * O + o] : 0;
-        }
+    if (dy->kind == CONV_TILES)
+        to = d->dy_flat + (frame * d->chunks * CONV_DEPTH * O + row * d->columns * O) * 2;
+    conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, to);
 }
+
+#if REEL_ISA_LEVEL >= 4
+/* 32 pixels of dy [32][O] into tiles [outputs / 16][chunks][16][32 pixels]: a row is one output. */
+static void turn_task(void *context, int64_t index, int lane) {
+    (void)lane;
+    const dw_job *d = context;
+    const int64_t O = d->x.n.O, frame = index / d->chunks, chunk = index % d->chunks;
+    const int64_t n = conv_least(CONV_DEPTH, d->x.rows * d->columns - chunk * CONV_DEPTH);
+    const reel_bf16 *from = (const reel_bf16 *)(void *)d->dy_flat + index * CONV_DEPTH * O;
+    for (int64_t o = 0; o < O; o += CONV_TILE) {
+        const __mmask16 mask = (__mmask16)(O - o < CONV_TILE ? (1u << (O - o)) - 1 : 0xffff);
+        __m512i row[16];
+        for (int k = 0; k < 16; k++) {
+            const reel_bf16 *p = from + 2 * k * O + o;
+            const __m256i even = _mm256_maskz_loadu_epi16(2 * k < n ? mask : 0, p);
+            const __m256i odd = _mm256_maskz_loadu_epi16(2 * k + 1 < n ? mask : 0, p + O);
+            row[k] = _mm512_or_si512(_mm512_cvtepu16_epi32(even),
+                                     _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+        }
+        conv_transpose(row);
+        reel_bf16 *to = (reel_bf16 *)(void *)d->dy_slab + frame * d->dy_frame +
+                        (o / CONV_TILE * d->chunks + chunk) * CONV_TILE * CONV_DEPTH;
+        for (int k = 0; k < 16; k++)
+            _mm512_storeu_si512(to + k * CONV_DEPTH, row[k]);
+    }
+}
+#else
+static void turn_task(void *context, int64_t index, int lane) {
+    (void)context, (void)index, (void)lane;
+}
+#endif
 
 /* ---- products ---- */
 
@@ -429,6 +440,7 @@ static void run_slab(dw_job *d) {
     d->first = d->frame * d->stride;
     reel_parallel_for(threads, x->slab_frames * x->slab_rows, gather_x_task, d);
     reel_parallel_for(threads, d->frames * x->rows, gather_dy_task, d);
+    if (x->kind == CONV_TILES) reel_parallel_for(threads, d->frames * d->chunks, turn_task, d);
     const int64_t n_groups = (x->n.O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
     reel_parallel_for(threads, x->n.kernel[0] * x->n.kernel[1] * n_groups, product_task, d);
 }

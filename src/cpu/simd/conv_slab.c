@@ -22,27 +22,80 @@ static void zero_positions(const conv_job *j, void *row, int64_t from, int64_t t
     if (to > from) memset((char *)row + from * bytes, 0, (size_t)((to - from) * bytes));
 }
 
+/* Channels first: columns [w0, w0 + m) of channels from c0 on, element (c, w) going to (w, c). */
+static void transpose_plainly(const conv_job *j, const conv_grid *g, const char *from, int64_t w0,
+                              int m, int64_t c0, char *to) {
+    const int64_t step = j->dilate[1] * j->Cp;
+    for (int64_t c = c0; c < j->C; c++) {
+        float lane[16];
+        for (int i = 0; i < m; i++) {
+            const int64_t at = c * g->at.c + w0 + i;
+            lane[i] = g->bf16 ? reel_bf16_to_f32(((const reel_bf16 *)(const void *)from)[at])
+                              : ((const float *)(const void *)from)[at];
+        }
+        for (int i = 0; i < m; i++)
+            if (j->kind != CONV_F32)
+                ((reel_bf16 *)(void *)to)[(w0 + i) * step + c] = reel_f32_to_bf16(lane[i]);
+            else
+                ((float *)(void *)to)[(w0 + i) * step + c] = lane[i];
+    }
+}
+
+#if REEL_ISA_LEVEL >= 2
+/* Sixteen columns of sixteen channels, f32. */
+static void transpose_f32(const conv_grid *g, const char *from, int64_t step, __mmask16 mask, int m,
+                          float *to) {
+    __m512i row[16];
+    for (int c = 0; c < 16; c++) {
+        const int64_t at = c * g->at.c;
+        if (g->bf16)
+            row[c] = _mm512_slli_epi32(
+                _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from + at * 2)), 16);
+        else
+            row[c] = _mm512_maskz_loadu_epi32(mask, from + at * 4);
+    }
+    conv_transpose(row);
+    for (int i = 0; i < m; i++)
+        _mm512_storeu_si512(to + i * step, row[i]);
+}
+
+/* Sixteen columns of 32 channels, bf16: pairs of channels are the elements. */
+static void transpose_bf16(const conv_grid *g, const char *from, int64_t step, __mmask16 mask,
+                           int m, reel_bf16 *to) {
+    __m512i row[16];
+    for (int c = 0; c < 16; c++) {
+        const char *p = from + 2 * c * g->at.c * 2;
+        const __m256i even = _mm256_maskz_loadu_epi16(mask, p);
+        const __m256i odd = _mm256_maskz_loadu_epi16(mask, p + g->at.c * 2);
+        row[c] = _mm512_or_si512(_mm512_cvtepu16_epi32(even),
+                                 _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+    }
+    conv_transpose(row);
+    for (int i = 0; i < m; i++)
+        _mm512_storeu_si512(to + i * step, row[i]);
+}
+#endif
+
 /* Channels first: element (c, w) of from goes to (w, c). Sixteen columns at a time, so that lines
  * of the slab are written while they are near. */
 static void transpose_row(const conv_job *j, const conv_grid *g, const char *from, int64_t n,
                           char *to) {
-    const int64_t step = j->dilate[1] * j->Cp, in_bytes = g->bf16 ? 2 : 4;
-    const bool to_bf16 = j->kind != CONV_F32;
-    for (int64_t w0 = 0; w0 < n; w0 += VF_N) {
-        const int m = (int)conv_least(VF_N, n - w0);
-        for (int64_t c = 0; c < j->C; c++) {
-            const void *x = from + (c * g->at.c + w0) * in_bytes;
-            const vf row = m == VF_N ? vec_load(x, 0, g->bf16) : vec_load_part(x, 0, g->bf16, m);
-            float lane[VF_N];
-            vf_store(lane, row);
-            for (int i = 0; i < m; i++) {
-                const int64_t at = (w0 + i) * step + c;
-                if (to_bf16)
-                    ((reel_bf16 *)(void *)to)[at] = reel_f32_to_bf16(lane[i]);
-                else
-                    ((float *)(void *)to)[at] = lane[i];
-            }
-        }
+    for (int64_t w0 = 0; w0 < n; w0 += 16) {
+        const int m = (int)conv_least(16, n - w0);
+        int64_t c = 0;
+#if REEL_ISA_LEVEL >= 2
+        const int64_t step = j->dilate[1] * j->Cp, bytes = g->bf16 ? 2 : 4;
+        const __mmask16 mask = (__mmask16)((1u << m) - 1);
+        if (j->kind == CONV_F32)
+            for (; c + 16 <= j->C; c += 16)
+                transpose_f32(g, from + (c * g->at.c + w0) * bytes, step, mask, m,
+                              (float *)(void *)to + w0 * step + c);
+        else if (g->bf16)
+            for (; c + 32 <= j->C; c += 32)
+                transpose_bf16(g, from + (c * g->at.c + w0) * bytes, step, mask, m,
+                               (reel_bf16 *)(void *)to + w0 * step + c);
+#endif
+        transpose_plainly(j, g, from, w0, m, c, to);
     }
 }
 
@@ -240,6 +293,36 @@ void conv_pack_weights(const conv_job *j, int64_t block, int64_t kt) {
 
 /* ---- results ---- */
 
+/* Channels first: outputs [i, i + VF_N) by pixels [w, w + VF_N) of c [W][CONV_N]. */
+VEC_INLINE void turn(const float *c, int64_t i, int64_t w, int m, vf to[VF_N]) {
+#if REEL_ISA_LEVEL >= 2
+    __m512i block[16];
+    for (int k = 0; k < 16; k++)
+        block[k] = k < m ? _mm512_loadu_si512(c + (w + k) * CONV_N + i) : _mm512_setzero_si512();
+    conv_transpose(block);
+    memcpy(to, block, sizeof block);
+#else
+    for (int o = 0; o < VF_N; o++)
+        for (int k = 0; k < VF_N; k++)
+            to[o][k] = k < m ? c[(w + k) * CONV_N + i + o] : 0;
+#endif
+}
+
+static void store_turned(const conv_grid *g, const float *bias, int64_t n_o, int64_t W,
+                         const float *c, char *row) {
+    for (int64_t i = 0; i < n_o; i += VF_N)
+        for (int64_t w = 0; w < W; w += VF_N) {
+            const int m = (int)conv_least(VF_N, W - w);
+            vf y[VF_N];
+            turn(c, i, w, m, y);
+            for (int64_t o = i; o < conv_least(i + VF_N, n_o); o++)
+                if (m == VF_N)
+                    vec_store(row, o * g->at.c + w, g->bf16, y[o - i] + bias[o]);
+                else
+                    vec_store_part(row, o * g->at.c + w, g->bf16, y[o - i] + bias[o], m);
+        }
+}
+
 void conv_store_row(const conv_job *j, const conv_grid *g, const int64_t bfh[3], int64_t o,
                     const float *c) {
     const int64_t n_o = conv_least(CONV_N, j->O - o), W = j->out[1];
@@ -258,16 +341,5 @@ void conv_store_row(const conv_job *j, const conv_grid *g, const int64_t bfh[3],
             }
         return;
     }
-    for (int64_t i = 0; i < n_o; i++)
-        for (int64_t w = 0; w < W; w += VF_N) {
-            const int m = (int)conv_least(VF_N, W - w);
-            float lane[VF_N];
-            for (int k = 0; k < VF_N; k++)
-                lane[k] = k < m ? c[(w + k) * CONV_N + i] : 0;
-            const vf y = vf_load(lane) + bias[i];
-            if (m == VF_N)
-                vec_store(row, i * g->at.c + w, g->bf16, y);
-            else
-                vec_store_part(row, i * g->at.c + w, g->bf16, y, m);
-        }
+    store_turned(g, bias, n_o, W, c, row);
 }
