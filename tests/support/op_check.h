@@ -46,8 +46,8 @@ void op_check_plans(const op_case *c);
  * 1, 2 and 3 threads. */
 void op_check_kernels(const op_case *c);
 
-/* Two ways to the same thing, a fused op and its composition: with reference kernels the outputs and
- * the gradients of the (same) inputs of `fused` agree with those of `composed` within tol. */
+/* Two ways to the same thing, a fused op and its composition: with reference kernels the outputs
+ * and the gradients of the (same) inputs of `fused` agree with those of `composed` within tol. */
 void op_check_same(const op_case *fused, const op_case *composed, double tol);
 
 /* The op's output with reference kernels is `expected` (n values), within relative L2 tol. */

@@ -60,6 +60,7 @@ VEC_INLINE void modulate_tokens(const modulate_job *job, int64_t index, int lane
     const int64_t C = job->n.C;
     float *buffer = job->lanes + lane * LANE_ROWS * C;
     const float *a = NULL, *s = NULL;
+    const bool streams = norm_streams(&c->out[0]);
     int64_t from, to, held = -2;
     norm_blocks_range(job->n.blocks, index, &from, &to);
     for (int64_t t = from; t < to; t++) {
@@ -72,8 +73,9 @@ VEC_INLINE void modulate_tokens(const modulate_job *job, int64_t index, int lane
         norm_sums sums;
         const norm_row r =
             norm_row_stats(kind, attr->eps, c->in[0].data, NULL, NULL, t * C, C, bf16, &sums);
-        norm_row_apply(r, c->in[0].data, c->out[0].data, a, s, t * C, C, bf16);
+        norm_row_apply(r, c->in[0].data, c->out[0].data, a, s, t * C, C, bf16, streams);
     }
+    if (streams) vec_stream_end();
 }
 
 VEC_INLINE void modulate_any(const modulate_job *job, int64_t index, int lane,
@@ -156,6 +158,7 @@ VEC_INLINE void backward_tokens(const modulate_job *job, int64_t index, int lane
     const int64_t C = job->n.C;
     float *buffer = job->lanes + lane * LANE_ROWS * C;
     const float *a = NULL;
+    const bool streams = norm_streams(&c->out[0]);
     int64_t from, to, held = -2;
     const int64_t group = norm_blocks_range(job->n.blocks, index, &from, &to);
     float *dshift = c->out[1].data, *dscale = c->out[2].data;
@@ -175,12 +178,13 @@ VEC_INLINE void backward_tokens(const modulate_job *job, int64_t index, int lane
         if (job->rows) job->rows[t] = r;
         if (job->sums && !job->rows)
             norm_row_backward(r, sums, c->in[1].data, c->in[0].data, c->out[0].data, a, t * C, C,
-                              bf16, &block);
+                              bf16, streams, &block);
         else if (c->out[0].data)
             norm_row_backward(r, sums, c->in[1].data, c->in[0].data, c->out[0].data, a, t * C, C,
-                              bf16, NULL);
+                              bf16, streams, NULL);
         block.first = false;
     }
+    if (streams) vec_stream_end();
 }
 
 /* The types of a DiT get loops of their own; others share one with branches. */
@@ -278,6 +282,7 @@ VEC_INLINE void gate_tokens(const modulate_job *job, int64_t index, int lane, co
     const reel_call *c = job->c;
     const int64_t C = job->n.C;
     const float *g = NULL;
+    const bool streams = norm_streams(&c->out[0]);
     int64_t from, to, held = -2;
     norm_blocks_range(job->n.blocks, index, &from, &to);
     for (int64_t t = from; t < to; t++) {
@@ -286,13 +291,14 @@ VEC_INLINE void gate_tokens(const modulate_job *job, int64_t index, int lane, co
         held = row;
         const int64_t at = t * C;
 #define STEP(i, n)                                                                                 \
-    norm_store(c->out[0].data, at + (i), false,                                                    \
-               norm_load(c->in[0].data, at + (i), bf16[0], n) +                                    \
-                   norm_load(g, i, false, n) * norm_load(c->in[1].data, at + (i), bf16[1], n),     \
-               n)
+    norm_put(c->out[0].data, at + (i), false, streams,                                             \
+             norm_load(c->in[0].data, at + (i), bf16[0], n) +                                      \
+                 norm_load(g, i, false, n) * norm_load(c->in[1].data, at + (i), bf16[1], n),       \
+             n)
         NORM_FOR_VECTORS(C, STEP);
 #undef STEP
     }
+    if (streams) vec_stream_end();
 }
 
 static void gate_task(void *context, int64_t index, int lane) {
@@ -319,6 +325,7 @@ VEC_INLINE void gate_backward_tokens(const modulate_job *job, int64_t index, int
     const reel_call *c = job->c;
     const int64_t C = job->n.C;
     const float *g = NULL;
+    const bool streams = norm_streams(&c->out[0]);
     void *db = c->out[0].data;
     int64_t from, to, held = -2;
     const int64_t group = norm_blocks_range(job->n.blocks, index, &from, &to);
@@ -338,11 +345,12 @@ VEC_INLINE void gate_backward_tokens(const modulate_job *job, int64_t index, int
             if (!first) s_ += norm_load(sum, i, false, n);                                         \
             norm_store(sum, i, false, s_, n);                                                      \
         }                                                                                          \
-        if (db) norm_store(db, at + (i), bf16[2], dy_ * norm_load(g, i, false, n), n);             \
+        if (db) norm_put(db, at + (i), bf16[2], streams, dy_ * norm_load(g, i, false, n), n);      \
     } while (0)
         NORM_FOR_VECTORS(C, STEP);
 #undef STEP
     }
+    if (streams) vec_stream_end();
 }
 
 static void gate_backward_task(void *context, int64_t index, int lane) {

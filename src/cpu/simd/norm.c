@@ -18,11 +18,13 @@ VEC_INLINE void forward_rows(const forward_job *job, int64_t from, int64_t to, r
     const reel_norm_attr *attr = job->c->attr;
     const int64_t C = reel_shape_last(&job->c->in[0].shape);
     const void *x = job->c->in[0].data;
+    const bool streams = norm_streams(&job->c->out[0]);
     for (int64_t r = from; r < to; r++) {
         norm_sums sums;
         const norm_row row = norm_row_stats(kind, attr->eps, x, NULL, NULL, r * C, C, bf16, &sums);
-        norm_row_apply(row, x, job->c->out[0].data, job->a, job->s, r * C, C, bf16);
+        norm_row_apply(row, x, job->c->out[0].data, job->a, job->s, r * C, C, bf16, streams);
     }
+    if (streams) vec_stream_end();
 }
 
 VEC_INLINE void forward_any(const forward_job *job, int64_t from, int64_t to, reel_norm_kind kind) {
@@ -88,6 +90,7 @@ VEC_INLINE void backward_rows(const backward_job *job, int64_t index, reel_norm_
     const int64_t C = reel_shape_last(&job->c->in[1].shape);
     const void *dy = job->c->in[0].data, *x = job->c->in[1].data;
     void *dx = job->c->out[0].data;
+    const bool streams = norm_streams(&job->c->out[0]);
     int64_t from, to;
     norm_blocks_range(job->blocks, index, &from, &to);
     float *sum = job->partial ? job->partial + index * 2 * C : NULL;
@@ -96,10 +99,11 @@ VEC_INLINE void backward_rows(const backward_job *job, int64_t index, reel_norm_
         const norm_row row = norm_row_stats(kind, attr->eps, x, dy, job->a, r * C, C, bf16, &sums);
         const norm_block block = {sum, sum + C, r == from};
         if (sum)
-            norm_row_backward(row, sums, x, dy, dx, job->a, r * C, C, bf16, &block);
+            norm_row_backward(row, sums, x, dy, dx, job->a, r * C, C, bf16, streams, &block);
         else
-            norm_row_backward(row, sums, x, dy, dx, job->a, r * C, C, bf16, NULL);
+            norm_row_backward(row, sums, x, dy, dx, job->a, r * C, C, bf16, streams, NULL);
     }
+    if (streams) vec_stream_end();
 }
 
 /* The types of a DiT get loops of their own; others share one with branches. */

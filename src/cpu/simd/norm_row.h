@@ -39,6 +39,21 @@ VEC_INLINE void norm_store(void *p, int64_t i, bool bf16, vf x, int n) {
         vec_store_part(p, i, bf16, x, n);
 }
 
+/* A result that would fill half of a usual last-level cache is stored past it: the op reads as much
+ * again, so little of it would be found there, and its lines need not be read before they are
+ * written (4096 x 1536 on one core: gate 8.4 -> 3.2 ms, gradient of norm_modulate 15 -> 8). Rows
+ * must be whole vectors, aligned. */
+VEC_INLINE bool norm_streams(const reel_tensor *y) {
+    return reel_tensor_bytes(y) >= (int64_t)16 << 20 && reel_shape_last(&y->shape) % 32 == 0 &&
+           (uintptr_t)y->data % 64 == 0;
+}
+VEC_INLINE void norm_put(void *p, int64_t i, bool bf16, bool streams, vf x, int n) {
+    if (streams)
+        vec_stream(p, i, bf16, x);
+    else
+        norm_store(p, i, bf16, x, n);
+}
+
 /* The first n lanes of x, zero in the others. */
 VEC_INLINE vf norm_lanes(vf x, int n) {
     if (n == VF_N) return x;
@@ -114,12 +129,12 @@ VEC_INLINE norm_row norm_row_stats(reel_norm_kind kind, float eps, const void *x
 
 /* y = xhat a + s */
 VEC_INLINE void norm_row_apply(norm_row row, const void *x, void *y, const float *a, const float *s,
-                               int64_t at, int64_t C, const bool bf16[2]) {
+                               int64_t at, int64_t C, const bool bf16[2], bool streams) {
 #define STEP(i, n)                                                                                 \
     do {                                                                                           \
         const vf xhat_ = (norm_load(x, at + (i), bf16[0], n) - row.origin) * row.r + row.offset;   \
-        norm_store(y, at + (i), bf16[1],                                                           \
-                   xhat_ * norm_load(a, i, false, n) + norm_load(s, i, false, n), n);              \
+        norm_put(y, at + (i), bf16[1], streams,                                                    \
+                 xhat_ * norm_load(a, i, false, n) + norm_load(s, i, false, n), n);                \
     } while (0)
     NORM_FOR_VECTORS(C, STEP);
 #undef STEP
@@ -135,7 +150,7 @@ typedef struct norm_block {
 /* dx = r (g - mean(g) - xhat mean(g xhat)), g = dy a; dx NULL: only the sums. bf16: x, dy, dx. */
 VEC_INLINE void norm_row_backward(norm_row row, norm_sums sums, const void *x, const void *dy,
                                   void *dx, const float *a, int64_t at, int64_t C,
-                                  const bool bf16[3], const norm_block *block) {
+                                  const bool bf16[3], bool streams, const norm_block *block) {
     const float mean_g = sums.g / (float)C;
     const float mean_gx = (sums.gd * row.r + sums.g * row.offset) / (float)C;
     const float by_xhat = -row.r * mean_gx * row.slope, by_one = -row.r * mean_g;
@@ -153,8 +168,8 @@ VEC_INLINE void norm_row_backward(norm_row row, norm_sums sums, const void *x, c
             norm_store(block->sum_s, i, false, s_, n);                                             \
         }                                                                                          \
         if (dx)                                                                                    \
-            norm_store(dx, at + (i), bf16[2],                                                      \
-                       dy_ * norm_load(a, i, false, n) * row.r + (xhat_ * by_xhat + by_one), n);   \
+            norm_put(dx, at + (i), bf16[2], streams,                                               \
+                     dy_ * norm_load(a, i, false, n) * row.r + (xhat_ * by_xhat + by_one), n);     \
     } while (0)
     NORM_FOR_VECTORS(C, STEP);
 #undef STEP

@@ -76,8 +76,22 @@ VEC_INLINE vf swap_pairs(vf x) {
 
 /* A row of the table as two: (cos, cos) and (-sin, sin) for each pair, so that a pair turns by
  * x cos + swap(x) sin, and back by x cos - swap(x) sin. */
-static void spread_turn(const float *row, int64_t D, float *cosine, float *sine) {
-    for (int64_t k = 0; k < D; k += 2) {
+VEC_INLINE void spread_turn(const float *row, int64_t D, float *cosine, float *sine) {
+    int64_t k = 0;
+#if REEL_ISA_LEVEL >= 2
+    const __m512 sign = (__m512)(vf){-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
+    for (; k + VF_N <= D; k += VF_N) {
+        vf_store(cosine + k, (vf)_mm512_moveldup_ps((__m512)vf_load(row + k)));
+        vf_store(sine + k, (vf)(sign * _mm512_movehdup_ps((__m512)vf_load(row + k))));
+    }
+#elif REEL_ISA_LEVEL == 1
+    const __m256 sign = (__m256)(vf){-1, 1, -1, 1, -1, 1, -1, 1};
+    for (; k + VF_N <= D; k += VF_N) {
+        vf_store(cosine + k, (vf)_mm256_moveldup_ps((__m256)vf_load(row + k)));
+        vf_store(sine + k, (vf)(sign * _mm256_movehdup_ps((__m256)vf_load(row + k))));
+    }
+#endif
+    for (; k < D; k += 2) {
         cosine[k] = cosine[k + 1] = row[k];
         sine[k] = -row[k + 1];
         sine[k + 1] = row[k + 1];
@@ -104,7 +118,7 @@ VEC_INLINE float group_scale(const reel_qk_attr *attr, const void *x, int64_t at
 
 /* One part of a token, N heads from element `part` on. bf16: of x, of y. */
 VEC_INLINE void turn_part(const qk_job *job, int64_t part, const float *w, const float *cosine,
-                          const float *sine, const bool bf16[2]) {
+                          const float *sine, const bool bf16[2], bool streams) {
     const reel_call *c = job->c;
     const reel_qk_size n = job->n;
     const void *x = c->in[0].data;
@@ -116,10 +130,10 @@ VEC_INLINE void turn_part(const qk_job *job, int64_t part, const float *w, const
 #define STEP(i, n)                                                                                 \
     do {                                                                                           \
         const vf v_ = norm_load(x, at + (i), bf16[0], n) * r * norm_load(w, k + (i), false, n);    \
-        norm_store(c->out[0].data, at + (i), bf16[1],                                              \
-                   v_ * norm_load(cosine, i, false, n) +                                           \
-                       swap_pairs(v_) * norm_load(sine, i, false, n),                              \
-                   n);                                                                             \
+        norm_put(c->out[0].data, at + (i), bf16[1], streams,                                       \
+                 v_ * norm_load(cosine, i, false, n) +                                             \
+                     swap_pairs(v_) * norm_load(sine, i, false, n),                                \
+                 n);                                                                               \
     } while (0)
         NORM_FOR_VECTORS(job->n.D, STEP);
 #undef STEP
@@ -145,6 +159,7 @@ VEC_INLINE void turn_tokens(const qk_job *job, int64_t index, int lane, const bo
     const reel_qk_size n = job->n;
     const float *table = job->c->in[1].data;
     float *cosine = job->lanes + lane * 2 * n.D, *sine = cosine + n.D;
+    const bool streams = norm_streams(&job->c->out[0]);
     int64_t from, to;
     norm_blocks_range(job->blocks, index, &from, &to);
     for (int64_t t = from; t < to; t++) {
@@ -152,11 +167,12 @@ VEC_INLINE void turn_tokens(const qk_job *job, int64_t index, int lane, const bo
         for (int64_t p = 0; p < n.P; p++) {
             const int64_t part = (t * n.P + p) * n.N * n.D;
             if (p < 2)
-                turn_part(job, part, job->w + p * n.n_norm, cosine, sine, bf16);
+                turn_part(job, part, job->w + p * n.n_norm, cosine, sine, bf16, streams);
             else
                 copy_part(&job->c->in[0], &job->c->out[0], part, n.N * n.D);
         }
     }
+    if (streams) vec_stream_end();
 }
 
 static void turn_task(void *context, int64_t index, int lane) {
@@ -203,7 +219,8 @@ static int64_t turn_scratch(const reel_call *c, int n_lanes) {
  * group; sum [n_norm] or NULL: what the group adds to dw; first: it has no value yet. bf16: of x,
  * dy, dx. */
 VEC_INLINE void group_backward(const qk_job *job, int64_t at, const float *w, const float *cosine,
-                               const float *sine, float *sum, bool first, const bool bf16[3]) {
+                               const float *sine, float *sum, bool first, const bool bf16[3],
+                               bool streams) {
     const reel_qk_attr *attr = job->c->attr;
     const void *dy = job->c->in[0].data, *x = job->c->in[1].data;
     void *dx = job->c->out[0].data;
@@ -238,8 +255,8 @@ VEC_INLINE void group_backward(const qk_job *job, int64_t at, const float *w, co
             norm_store(sum, h + (i), false, s_, n);                                                \
         }                                                                                          \
         if (dx)                                                                                    \
-            norm_store(dx, at + h + (i), bf16[2],                                                  \
-                       e_ * norm_load(w, h + (i), false, n) * r + x_ * by_x, n);                   \
+            norm_put(dx, at + h + (i), bf16[2], streams,                                           \
+                     e_ * norm_load(w, h + (i), false, n) * r + x_ * by_x, n);                     \
     } while (0)
     for (int64_t h = 0; h < C; h += D)
         NORM_FOR_VECTORS(D, STEP);
@@ -252,6 +269,7 @@ VEC_INLINE void turn_tokens_back(const qk_job *job, int64_t index, int lane, con
     const reel_call *c = job->c;
     const float *table = c->in[2].data;
     float *cosine = job->lanes + lane * 2 * n.D, *sine = cosine + n.D;
+    const bool streams = norm_streams(&job->c->out[0]);
     int64_t from, to;
     norm_blocks_range(job->blocks, index, &from, &to);
     for (int64_t t = from; t < to; t++) {
@@ -261,10 +279,11 @@ VEC_INLINE void turn_tokens_back(const qk_job *job, int64_t index, int lane, con
             float *sum = job->partial ? job->partial + (2 * index + p) * n.n_norm : NULL;
             for (int64_t k = 0; p < 2 && k < n.N * n.D; k += n.n_norm)
                 group_backward(job, part + k, job->w + p * n.n_norm, cosine, sine, sum,
-                               t == from && k == 0, bf16);
+                               t == from && k == 0, bf16, streams);
             if (p == 2 && c->out[0].data) copy_part(&c->in[0], &c->out[0], part, n.N * n.D);
         }
     }
+    if (streams) vec_stream_end();
 }
 
 /* The types of a DiT get loops of their own; others share one with branches. */

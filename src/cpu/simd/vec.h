@@ -179,6 +179,33 @@ VEC_INLINE void vec_store_part(void *p, int64_t i, bool bf16, vf x, int n) {
         vf_store_part((float *)p + i, x, n);
 }
 
+/* The same past the caches, for results too large to be found there again: whole vectors, p + i
+ * aligned to their size. vec_stream_end comes before another thread may read them. */
+VEC_INLINE void vec_stream(void *p, int64_t i, bool bf16, vf x) {
+#if REEL_ISA_LEVEL >= 2
+    if (bf16) {
+        const vh y = vf_to_bf16(x);
+        _mm256_stream_si256((__m256i *)(void *)((reel_bf16 *)p + i), (__m256i)y);
+    } else {
+        _mm512_stream_ps((float *)p + i, (__m512)x);
+    }
+#elif REEL_ISA_LEVEL == 1
+    if (bf16) {
+        const vh y = vf_to_bf16(x);
+        _mm_stream_si128((__m128i *)(void *)((reel_bf16 *)p + i), (__m128i)y);
+    } else {
+        _mm256_stream_ps((float *)p + i, (__m256)x);
+    }
+#else
+    vec_store(p, i, bf16, x);
+#endif
+}
+VEC_INLINE void vec_stream_end(void) {
+#if REEL_ISA_LEVEL >= 1
+    _mm_sfence();
+#endif
+}
+
 /* ---- choosing ---- */
 
 /* mask lanes are 0 or ~0, as comparisons give them. */
@@ -221,12 +248,23 @@ VEC_INLINE vf vf_abs(vf x) {
 
 /* Sum of the lanes, always in the order of a halving tree. */
 VEC_INLINE float vf_sum(vf x) {
+#if REEL_ISA_LEVEL >= 1
+#if REEL_ISA_LEVEL >= 2
+    const __m256 eight = _mm512_castps512_ps256((__m512)x) + _mm512_extractf32x8_ps((__m512)x, 1);
+#else
+    const __m256 eight = (__m256)x;
+#endif
+    const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
+    const __m128 two = four + _mm_movehl_ps(four, four);
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
     float lane[VF_N];
     memcpy(lane, &x, sizeof lane);
     for (int half = VF_N / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             lane[i] += lane[i + half];
     return lane[0];
+#endif
 }
 VEC_INLINE float vf_greatest(vf x) {
 #if REEL_ISA_LEVEL >= 2
