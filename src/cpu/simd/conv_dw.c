@@ -23,11 +23,12 @@ typedef struct dw_job {
     conv_job x, dy;       /* for gathering rows of either */
     int64_t stride;       /* in time */
     int64_t outputs, run; /* O and R rounded up, as the sums are stored */
+    int64_t unit;         /* pixels an element of the slabs holds: 1, or 2 as a pair */
     int64_t columns;      /* pixels of a row of dy as stored: W, or the slab's width */
-    int64_t dy_row, dy_frame,
-        dy_bytes;   /* elements of a stored row and frame; bytes of an element */
-    int64_t chunks; /* tiles: 32 pixels each, of a frame */
-    float *sums;    /* [Kt][Kh][outputs][run] */
+    int64_t dy_frame;     /* of the stored dy: elements of a frame on tiles, else pixels */
+    int64_t dy_pixels;    /* pixels of all frames */
+    int64_t chunks;       /* tiles: 32 pixels each, of a frame */
+    float *sums;          /* [Kt][Kh][outputs][run] */
     char *x_slab, *dy_slab, *dy_flat, *lane; /* dy_flat: tiles, dy before it is turned */
     int64_t lane_bytes, tail_bytes;
     /* The slab at hand. */
@@ -73,7 +74,7 @@ static void describe(dw_job *d, const reel_call *c) {
     const bool flat = x->kind == CONV_TILES && x->step[0] == 1 && x->step[1] == 1;
     d->outputs = conv_round_up(n->O, CONV_TILE);
     d->run = conv_round_up(n->kernel[2] * x->Cp, RUN_UNIT);
-    d->dy_bytes = x->kind == CONV_F32 ? 4 : 2;
+    d->unit = x->kind == CONV_F32 ? 1 : 2;
     d->columns = flat ? x->width : n->out[2];
     if (x->kind == CONV_TILES) {
         if (!flat) d->columns = conv_round_up(d->columns, CONV_DEPTH);
@@ -81,8 +82,8 @@ static void describe(dw_job *d, const reel_call *c) {
         d->dy_frame = d->chunks * CONV_DEPTH * d->outputs;
         dy->width = d->columns;
     } else {
-        d->dy_row = (x->kind == CONV_BF16 ? conv_round_up(d->columns, 2) : d->columns) * n->O;
-        d->dy_frame = x->rows * d->dy_row;
+        d->dy_frame = x->rows * ((d->columns + d->unit - 1) / d->unit);
+        d->dy_pixels = x->frames * d->dy_frame;
     }
 }
 
@@ -96,9 +97,13 @@ static int64_t lay_out(dw_job *d, int n_lanes) {
     const int64_t widest =
         x->width * x->Cp > x->n.out[2] * x->n.O ? x->width * x->Cp : x->n.out[2] * x->n.O;
     d->tail_bytes = tail * 4;
-    d->lane_bytes = conv_round_up((widest + x->Cp + x->n.O) * 4, ALIGN);
+    const int64_t dy_bytes =
+        x->kind == CONV_TILES ? x->frames * d->dy_frame * 2 : d->dy_pixels * x->n.O * 4;
+    /* A lane holds a row before it is stored in pairs, or a panel of the run. */
+    const int64_t row = widest + x->Cp + x->n.O, panel = d->dy_pixels * RUN_UNIT;
+    d->lane_bytes = conv_round_up((panel > row ? panel : row) * 4, ALIGN);
     const int64_t x_at = sums_bytes, dy_at = x_at + conv_round_up(x_bytes + d->tail_bytes, ALIGN);
-    const int64_t flat_at = dy_at + conv_round_up(x->frames * d->dy_frame * d->dy_bytes, ALIGN);
+    const int64_t flat_at = dy_at + conv_round_up(dy_bytes, ALIGN);
     const int64_t flat_bytes = x->frames * d->chunks * CONV_DEPTH * x->n.O * 2;
     const int64_t lane_at = flat_at + conv_round_up(flat_bytes, ALIGN);
     char *scratch = x->call->scratch;
@@ -146,23 +151,49 @@ static void gather_x_task(void *context, int64_t index, int lane) {
                 (uint32_t *)(void *)to, x->pitch);
 }
 
+/* Outputs [from, to) fall into blocks of as many rows each: how many the one at o has. */
+static int64_t rows_at(int64_t o, int64_t from, int64_t to) {
+    const int64_t n_blocks = (to - from + CONV_ROWS - 1) / CONV_ROWS;
+    const int64_t rows = (to - from) / n_blocks, longer = (to - from) % n_blocks;
+    return o - from < longer * (rows + 1) ? rows + 1 : rows;
+}
+
+/* A row of dy [W][O] into the panels: those of block o stand at o dy_pixels, [dy_pixels][rows]. */
+static void spread_row(const dw_job *d, const uint32_t *from, int64_t pixel) {
+    const int64_t O = d->x.n.O, n = (d->columns + d->unit - 1) / d->unit;
+    for (int64_t group = 0; group < O; group += OUTPUT_GROUP) {
+        const int64_t to = conv_least(group + OUTPUT_GROUP, O);
+        for (int64_t o = group, rows; o < to; o += rows) {
+            rows = rows_at(o, group, to);
+            uint32_t *panel = (uint32_t *)(void *)d->dy_slab + o * d->dy_pixels + pixel * rows;
+            for (int64_t w = 0; w < n; w++)
+                for (int64_t i = 0; i < rows; i++)
+                    panel[w * rows + i] = from[w * O + o + i];
+        }
+    }
+}
+
 static void gather_dy_task(void *context, int64_t index, int lane) {
     const dw_job *d = context;
     const conv_job *dy = &d->dy;
     const int64_t frame = index / d->x.rows, row = index % d->x.rows, O = d->x.n.O;
     const int64_t in = row < d->rows ? d->row + row : -1;
-    char *to = d->dy_slab + (frame * d->dy_frame + row * d->dy_row) * d->dy_bytes;
-    if (dy->kind == CONV_BF16) {
-        reel_bf16 *temporary = (reel_bf16 *)(void *)(d->lane + lane * d->lane_bytes);
-        conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, temporary);
-        for (int64_t w = 0; w < dy->width; w += 2)
-            pair_up(temporary + w * O, w + 1 < dy->width ? 2 * O : O, O,
-                    (uint32_t *)(void *)to + w / 2 * O, O);
+    char *temporary = d->lane + lane * d->lane_bytes;
+    if (dy->kind == CONV_TILES) {
+        char *to = d->dy_flat + (frame * d->chunks * CONV_DEPTH * O + row * d->columns * O) * 2;
+        conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, to);
         return;
     }
-    if (dy->kind == CONV_TILES)
-        to = d->dy_flat + (frame * d->chunks * CONV_DEPTH * O + row * d->columns * O) * 2;
-    conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, to);
+    conv_gather_row(dy, &dy->source[1], d->b, d->frame + frame, in, temporary);
+    uint32_t *elements = (uint32_t *)(void *)temporary;
+    if (dy->kind == CONV_BF16) {
+        const reel_bf16 *from = (const reel_bf16 *)(void *)temporary;
+        elements += (dy->width * O + 1) / 2;
+        for (int64_t w = 0; w < dy->width; w += 2)
+            pair_up(from + w * O, w + 1 < dy->width ? 2 * O : O, O, elements + w / 2 * O, O);
+    }
+    const int64_t row_pixels = (d->columns + d->unit - 1) / d->unit;
+    spread_row(d, elements, frame * d->dy_frame + row * row_pixels);
 }
 
 #if REEL_ISA_LEVEL >= 4
@@ -204,92 +235,77 @@ typedef struct dw_walk {
     int64_t x[SLAB_FRAMES], dy[SLAB_FRAMES]; /* in elements */
 } dw_walk;
 
+/* The operands of a block of sums, side by side for all pixels: q [pixels][RUN_UNIT] of the run,
+ * p [pixels][rows] of dy. Elements are f32, or pairs of bf16. */
+typedef struct dw_panel {
+    int64_t pixels;
+    const void *q, *p;
+} dw_panel;
+
 /* sums [rows][run] += over all pixels: rows outputs by two vectors of the run. */
-VEC_INLINE void block_f32(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, int rows,
-                          float *sums) {
-    const conv_job *x = &d->x;
-    const int64_t O = x->n.O, W = x->n.out[2], step = x->step[1] * x->Cp;
+VEC_INLINE void block_f32(const dw_panel *panel, int64_t run, int rows, float *sums) {
     vf sum[CONV_ROWS][2];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        sum[i][0] = vf_load(sums + i * d->run);
-        sum[i][1] = vf_load(sums + i * d->run + VF_N);
+        sum[i][0] = vf_load(sums + i * run);
+        sum[i][1] = vf_load(sums + i * run + VF_N);
     }
-    for (int f = 0; f < walk->n; f++)
-        for (int64_t h = 0; h < d->rows; h++) {
-            const float *restrict q =
-                (const float *)(void *)d->x_slab + walk->x[f] + h * x->step[0] * x->pitch + r;
-            const float *restrict p =
-                (const float *)(void *)d->dy_slab + walk->dy[f] + h * d->dy_row + o;
-            for (int64_t w = 0; w < W; w++, q += step, p += O) {
-                const vf q0 = vf_load(q), q1 = vf_load(q + VF_N);
+    const float *restrict q = panel->q, *restrict p = panel->p;
+    for (int64_t k = 0; k < panel->pixels; k++, q += RUN_UNIT, p += rows) {
+        const vf q0 = vf_load(q), q1 = vf_load(q + VF_N);
 #pragma GCC unroll 12
-                for (int i = 0; i < rows; i++) {
-                    const vf pi = vf_set(p[i]);
-                    sum[i][0] += pi * q0;
-                    sum[i][1] += pi * q1;
-                }
-            }
+        for (int i = 0; i < rows; i++) {
+            const vf pi = vf_set(p[i]);
+            sum[i][0] += pi * q0;
+            sum[i][1] += pi * q1;
         }
+    }
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        vf_store(sums + i * d->run, sum[i][0]);
-        vf_store(sums + i * d->run + VF_N, sum[i][1]);
+        vf_store(sums + i * run, sum[i][0]);
+        vf_store(sums + i * run + VF_N, sum[i][1]);
     }
 }
 
 #if REEL_ISA_LEVEL >= 3
-VEC_INLINE __m512bh pairs_load(const uint32_t *p) {
-    return (__m512bh)_mm512_loadu_si512(p);
-}
-
-VEC_INLINE void block_bf16(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, int rows,
-                           float *sums) {
-    const conv_job *x = &d->x;
-    const int64_t O = x->n.O, W = x->n.out[2], step = 2 * x->step[1] * x->Cp;
+VEC_INLINE void block_bf16(const dw_panel *panel, int64_t run, int rows, float *sums) {
     __m512 sum[CONV_ROWS][2];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        sum[i][0] = _mm512_loadu_ps(sums + i * d->run);
-        sum[i][1] = _mm512_loadu_ps(sums + i * d->run + VF_N);
+        sum[i][0] = _mm512_loadu_ps(sums + i * run);
+        sum[i][1] = _mm512_loadu_ps(sums + i * run + VF_N);
     }
-    for (int f = 0; f < walk->n; f++)
-        for (int64_t h = 0; h < d->rows; h++) {
-            const uint32_t *restrict q =
-                (const uint32_t *)(void *)d->x_slab + walk->x[f] + h * x->step[0] * x->pitch + r;
-            const uint32_t *restrict p =
-                (const uint32_t *)(void *)d->dy_slab + (walk->dy[f] + h * d->dy_row) / 2 + o;
-            for (int64_t w = 0; w < W; w += 2, q += step, p += O) {
-                const __m512bh q0 = pairs_load(q), q1 = pairs_load(q + VF_N);
+    const int32_t *restrict q = panel->q, *restrict p = panel->p;
+    for (int64_t k = 0; k < panel->pixels; k++, q += RUN_UNIT, p += rows) {
+        const __m512bh q0 = (__m512bh)_mm512_loadu_si512(q);
+        const __m512bh q1 = (__m512bh)_mm512_loadu_si512(q + VF_N);
 #pragma GCC unroll 12
-                for (int i = 0; i < rows; i++) {
-                    const __m512bh pi = (__m512bh)_mm512_set1_epi32((int32_t)p[i]);
-                    sum[i][0] = _mm512_dpbf16_ps(sum[i][0], pi, q0);
-                    sum[i][1] = _mm512_dpbf16_ps(sum[i][1], pi, q1);
-                }
-            }
+        for (int i = 0; i < rows; i++) {
+            const __m512bh pi = (__m512bh)_mm512_set1_epi32(p[i]);
+            sum[i][0] = _mm512_dpbf16_ps(sum[i][0], pi, q0);
+            sum[i][1] = _mm512_dpbf16_ps(sum[i][1], pi, q1);
         }
+    }
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        _mm512_storeu_ps(sums + i * d->run, sum[i][0]);
-        _mm512_storeu_ps(sums + i * d->run + VF_N, sum[i][1]);
+        _mm512_storeu_ps(sums + i * run, sum[i][0]);
+        _mm512_storeu_ps(sums + i * run + VF_N, sum[i][1]);
     }
 }
 #define BLOCK(rows)                                                                                \
     if (d->x.kind == CONV_F32)                                                                     \
-        block_f32(d, walk, o, r, rows, sums);                                                      \
+        block_f32(panel, d->run, rows, sums);                                                      \
     else                                                                                           \
-        block_bf16(d, walk, o, r, rows, sums)
+        block_bf16(panel, d->run, rows, sums)
 #else
-#define BLOCK(rows) block_f32(d, walk, o, r, rows, sums)
+#define BLOCK(rows) block_f32(panel, d->run, rows, sums)
 #endif
 #define ROWS(rows)                                                                                 \
     case rows:                                                                                     \
         BLOCK(rows);                                                                               \
         break;
 
-static void block(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, int rows,
-                  float *sums) {
+static void block(const dw_job *d, const dw_panel *panel, int rows, float *sums) {
     switch (rows) {
         ROWS(1)
         ROWS(2)
@@ -354,9 +370,37 @@ static void tiles(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, fl
 }
 #endif
 
-/* A piece: one kernel frame and row, some outputs, the whole run. */
+/* Columns [r, r + RUN_UNIT) of the runs of all pixels: to [pixels][RUN_UNIT]. */
+static void fill_q(const dw_job *d, const dw_walk *walk, int64_t r, float *to) {
+    const conv_job *x = &d->x;
+    const int64_t step = d->unit * x->step[1] * x->Cp;
+    for (int f = 0; f < walk->n; f++)
+        for (int64_t h = 0; h < x->rows; h++) {
+            const float *from =
+                (const float *)(void *)d->x_slab + walk->x[f] + h * x->step[0] * x->pitch + r;
+            for (int64_t w = 0; w < d->columns; w += d->unit, from += step, to += RUN_UNIT) {
+                vf_store(to, vf_load(from));
+                vf_store(to + VF_N, vf_load(from + VF_N));
+            }
+        }
+}
+
+/* A piece: one kernel frame and row, outputs [from, to), the whole run. */
+static void run_blocks(const dw_job *d, const dw_walk *walk, int64_t from, int64_t to, char *q,
+                       float *sums) {
+    const uint32_t *dy = (const uint32_t *)(void *)d->dy_slab;
+    dw_panel panel = {.pixels = walk->n * d->dy_frame, .q = q};
+    for (int64_t r = 0; r < d->run && walk->n; r += RUN_UNIT) {
+        fill_q(d, walk, r, (float *)(void *)q);
+        for (int64_t o = from, rows; o < to; o += rows) {
+            rows = rows_at(o, from, to);
+            panel.p = dy + o * d->dy_pixels + walk->dy[0] * rows;
+            block(d, &panel, (int)rows, sums + o * d->run + r);
+        }
+    }
+}
+
 static void product_task(void *context, int64_t index, int lane) {
-    (void)lane;
     const dw_job *d = context;
     const conv_job *x = &d->x;
     const int64_t O = x->n.O, n_groups = (O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
@@ -372,23 +416,15 @@ static void product_task(void *context, int64_t index, int lane) {
         walk.x[walk.n] = ((q - d->first) * x->slab_rows + kh) * x->pitch;
         walk.dy[walk.n++] = f * d->dy_frame;
     }
-    if (x->kind == CONV_TILES) {
-        conv_tiles_begin();
-        for (int64_t r = 0; r < d->run; r += RUN_UNIT)
-            for (int64_t o = from; o < to; o += 2 * CONV_TILE)
-                tiles(d, &walk, o, r, sums + o * d->run + r);
-        conv_tiles_end();
+    if (x->kind != CONV_TILES) {
+        run_blocks(d, &walk, from, to, d->lane + lane * d->lane_bytes, sums);
         return;
     }
-    const int64_t n_blocks = (to - from + CONV_ROWS - 1) / CONV_ROWS;
-    for (int64_t r = 0; r < d->run; r += RUN_UNIT) {
-        int64_t o = from;
-        for (int64_t i = 0; i < n_blocks; i++) {
-            const int64_t rows = (to - o) / (n_blocks - i);
-            block(d, &walk, o, r, (int)rows, sums + o * d->run + r);
-            o += rows;
-        }
-    }
+    conv_tiles_begin();
+    for (int64_t r = 0; r < d->run; r += RUN_UNIT)
+        for (int64_t o = from; o < to; o += 2 * CONV_TILE)
+            tiles(d, &walk, o, r, sums + o * d->run + r);
+    conv_tiles_end();
 }
 
 /* ---- results ---- */
