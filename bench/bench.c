@@ -221,6 +221,7 @@ static void run_record(bench *b, const bench_case *c, const reel_call *call) {
 }
 
 void bench_run_case(bench *b, const bench_case *c) {
+    if (b->only && !strstr(c->shape, b->only) && !strstr(c->dtype, b->only)) return;
     /* Nothing shares memory, so that a record can run again and again on what it found. */
     const reel_plan_options apart = {.reuse = false, .inplace = false};
     bench_rig rig;

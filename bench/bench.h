@@ -27,7 +27,8 @@ typedef struct bench {
     reel_kernel_table *table;
     reel_isa isa;
     int n_threads;
-    double budget_s; /* time to spend on one measurement */
+    double budget_s;  /* time to spend on one measurement */
+    const char *only; /* cases whose shape or dtype holds this text, or NULL for all */
     bench_ceilings ceiling;
 } bench;
 

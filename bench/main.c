@@ -1,4 +1,4 @@
-/* build/bench [--isa LEVEL] [--threads N] [--seconds S] [group...] */
+/* build/bench [--isa LEVEL] [--threads N] [--seconds S] [--only TEXT] [group...] */
 #include "bench.h"
 
 #include <stdio.h>
@@ -20,7 +20,9 @@ enum { N_GROUPS = sizeof groups / sizeof *groups };
 
 static int usage(const char *what, const char *got) {
     fprintf(stderr, "bench: %s, got '%s'\n", what, got);
-    fprintf(stderr, "usage: bench [--isa LEVEL] [--threads N] [--seconds S] [group...]\nlevels:");
+    fprintf(
+        stderr,
+        "usage: bench [--isa LEVEL] [--threads N] [--seconds S] [--only TEXT] [group...]\nlevels:");
     for (int i = 0; i < REEL_ISA_COUNT; i++)
         fprintf(stderr, " %s", reel_isa_name((reel_isa)i));
     fprintf(stderr, "\ngroups:");
@@ -63,6 +65,10 @@ int main(int argc, char **argv) {
         } else if (strcmp(argv[i], "--seconds") == 0) {
             b.budget_s = atof(value);
             if (!(b.budget_s > 0)) return usage("--seconds needs a time", value);
+            i++;
+        } else if (strcmp(argv[i], "--only") == 0) {
+            if (!*value) return usage("--only needs a part of a shape or dtype", value);
+            b.only = value;
             i++;
         } else if (want_group(argv[i])) {
             some = true;
