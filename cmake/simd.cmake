@@ -4,6 +4,11 @@
 file(GLOB REEL_SIMD_SOURCES CONFIGURE_DEPENDS src/cpu/simd/*.c)
 list(FILTER REEL_SIMD_SOURCES EXCLUDE REGEX "_test\\.c$")
 set(REEL_SIMD_OBJECTS)
+if(REEL_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(REEL_SIMD_OPTIMISATION) # the build type's own; at -O3 instrumented vector code takes minutes to compile
+else()
+  set(REEL_SIMD_OPTIMISATION -O3)
+endif()
 
 function(reel_simd_level name level)
   if(NOT REEL_SIMD_SOURCES)
@@ -13,7 +18,7 @@ function(reel_simd_level name level)
   set_target_properties(reel_simd_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_include_directories(reel_simd_${name} PRIVATE src include)
   target_compile_definitions(reel_simd_${name} PRIVATE REEL_ISA=${name} REEL_ISA_LEVEL=${level})
-  target_compile_options(reel_simd_${name} PRIVATE -O3 -ffp-contract=fast -Wno-psabi ${ARGN})
+  target_compile_options(reel_simd_${name} PRIVATE ${REEL_SIMD_OPTIMISATION} -ffp-contract=fast -Wno-psabi ${ARGN})
   set(REEL_SIMD_OBJECTS ${REEL_SIMD_OBJECTS} $<TARGET_OBJECTS:reel_simd_${name}> PARENT_SCOPE)
 endfunction()
 

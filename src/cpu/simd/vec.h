@@ -37,7 +37,11 @@ typedef uint16_t vh __attribute__((vector_size(VF_N * 2)));
 #define REEL_ISA_STRINGIFY_EXPANDED(isa) REEL_ISA_STRINGIFY(isa)
 #define REEL_ISA_TEXT REEL_ISA_STRINGIFY_EXPANDED(REEL_ISA)
 
+#if REEL_SANITIZED /* every copy of every load would be instrumented: minutes a file to compile */
+#define VEC_INLINE static inline __attribute__((unused))
+#else
 #define VEC_INLINE static inline __attribute__((always_inline, unused))
+#endif
 
 /* ---- making and moving ---- */
 
