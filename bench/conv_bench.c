@@ -1,4 +1,5 @@
-/* conv3d and its gradients, 3x3x3, in both layouts, in bf16 and f32, at the shapes of a video VAE. */
+/* conv3d and its gradients, 3x3x3, in both layouts, in bf16 and f32, at the shapes of a video VAE.
+ */
 #include "ops/conv3d.h"
 
 #include <stdio.h>
@@ -23,19 +24,18 @@ static void run(bench *b, reel_grid_layout layout, reel_dtype dtype, int64_t C, 
                                    .layout = (int32_t)layout,
                                    .out_dtype = (int32_t)dtype};
     const bool last = layout == REEL_GRID_CHANNELS_LAST;
-    bench_case c = {
-        .shape = shape,
-        .dtype = reel_dtype_name(dtype),
-        .build = build,
-        .context = &attr,
-        .n_in = 3,
-        .in = {{.dtype = dtype,
-                .shape = last ? REEL_SHAPE(1, F, S, S, C) : REEL_SHAPE(1, C, F, S, S)},
-               {.dtype = dtype, .shape = REEL_SHAPE(O, C, 3, 3, 3)},
-               {.dtype = REEL_F32, .shape = REEL_SHAPE(O)}},
-        .backward = true,
-        .report = {&reel_op_conv3d, &reel_op_conv3d_dx, &reel_op_conv3d_dw},
-        .limit = dtype == REEL_BF16 ? BENCH_BF16 : BENCH_FMA};
+    bench_case c = {.shape = shape,
+                    .dtype = reel_dtype_name(dtype),
+                    .build = build,
+                    .context = &attr,
+                    .n_in = 3,
+                    .in = {{.dtype = dtype,
+                            .shape = last ? REEL_SHAPE(1, F, S, S, C) : REEL_SHAPE(1, C, F, S, S)},
+                           {.dtype = dtype, .shape = REEL_SHAPE(O, C, 3, 3, 3)},
+                           {.dtype = REEL_F32, .shape = REEL_SHAPE(O)}},
+                    .backward = true,
+                    .report = {&reel_op_conv3d, &reel_op_conv3d_dx, &reel_op_conv3d_dw},
+                    .limit = dtype == REEL_BF16 ? BENCH_BF16 : BENCH_FMA};
     bench_run_case(b, &c);
 }
 

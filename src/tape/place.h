@@ -1,8 +1,8 @@
 /* Placement: where pieces of memory lie in one arena, when each is needed only for a while.
  *
  * Largest first, each at the lowest offset that touches no placed piece alive at the same time.
- * The best placement is NP-hard to find; this is "greedy by size" of Pisarchyk & Lee 2020, "Efficient
- * memory management for deep neural net inference".
+ * The best placement is NP-hard to find; this is "greedy by size" of Pisarchyk & Lee 2020,
+ * "Efficient memory management for deep neural net inference".
  */
 #ifndef REEL_TAPE_PLACE_H
 #define REEL_TAPE_PLACE_H
