@@ -64,7 +64,7 @@ static void test_guidance_out_of_range_is_refused(void **state) {
         reel_guidance g;
         const char *message;
     } bad[] = {{{-1, 0, 0, 1}, "scale must be in 0..100, got -1"},
-               {{NAN, 0, 0, 1}, "scale must be"},
+               {{(double)NAN, 0, 0, 1}, "scale must be"},
                {{5, 2, 0, 1}, "rescale must be in 0..1, got 2"},
                {{5, 0, 0.8, 0.2}, "interval must be within 0..1, got 0.8..0.2"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -310,7 +310,7 @@ static void test_sampler_options_out_of_range_are_refused(void **state) {
                {REEL_SAMPLER_UNIPC, 8, 4, 1, 0, "order of unipc must be in 1..3, got 4"},
                {REEL_SAMPLER_DPMPP, 8, 3, 1, 0, "order of dpm++2m must be in 1..2, got 3"},
                {REEL_SAMPLER_EULER, 8, 2, 0, 0, "shift must be in 0.001..1000, got 0"},
-               {REEL_SAMPLER_EULER, 8, 2, NAN, 0, "shift must be"},
+               {REEL_SAMPLER_EULER, 8, 2, (double)NAN, 0, "shift must be"},
                {REEL_SAMPLER_DDIM, 8, 2, 1, 1.5, "eta must be in 0..1, got 1.5"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         reel_sampler_options o = reel_sampler_options_default(bad[i].kind);

@@ -122,7 +122,7 @@ static void test_t5_config_out_of_range_is_refused(void **state) {
     assert_non_null(strstr(reel_env_message(env), "num_heads must be in 1..1024, got 0"));
     reel_env_clear(env);
     config = reel_t5_config_default();
-    config.layer_norm_epsilon = NAN;
+    config.layer_norm_epsilon = (double)NAN;
     assert_int_equal(reel_t5_config_check(env, &config), REEL_E_ARG);
     reel_env_free(&env);
 }
