@@ -60,7 +60,7 @@ VEC_INLINE void modulate_tokens(const modulate_job *job, int64_t index, int lane
     const int64_t C = job->n.C;
     float *buffer = job->lanes + lane * LANE_ROWS * C;
     const float *a = NULL, *s = NULL;
-    const bool streams = norm_streams(&c->out[0]);
+    const bool streams = norm_streams(&c->out[0], C);
     int64_t from, to, held = -2;
     norm_blocks_range(job->n.blocks, index, &from, &to);
     for (int64_t t = from; t < to; t++) {
@@ -158,7 +158,7 @@ VEC_INLINE void backward_tokens(const modulate_job *job, int64_t index, int lane
     const int64_t C = job->n.C;
     float *buffer = job->lanes + lane * LANE_ROWS * C;
     const float *a = NULL;
-    const bool streams = norm_streams(&c->out[0]);
+    const bool streams = norm_streams(&c->out[0], C);
     int64_t from, to, held = -2;
     const int64_t group = norm_blocks_range(job->n.blocks, index, &from, &to);
     float *dshift = c->out[1].data, *dscale = c->out[2].data;
@@ -282,7 +282,7 @@ VEC_INLINE void gate_tokens(const modulate_job *job, int64_t index, int lane, co
     const reel_call *c = job->c;
     const int64_t C = job->n.C;
     const float *g = NULL;
-    const bool streams = norm_streams(&c->out[0]);
+    const bool streams = norm_streams(&c->out[0], C);
     int64_t from, to, held = -2;
     norm_blocks_range(job->n.blocks, index, &from, &to);
     for (int64_t t = from; t < to; t++) {
@@ -325,7 +325,7 @@ VEC_INLINE void gate_backward_tokens(const modulate_job *job, int64_t index, int
     const reel_call *c = job->c;
     const int64_t C = job->n.C;
     const float *g = NULL;
-    const bool streams = norm_streams(&c->out[0]);
+    const bool streams = norm_streams(&c->out[0], C);
     void *db = c->out[0].data;
     int64_t from, to, held = -2;
     const int64_t group = norm_blocks_range(job->n.blocks, index, &from, &to);

@@ -18,7 +18,7 @@ VEC_INLINE void forward_rows(const forward_job *job, int64_t from, int64_t to, r
     const reel_norm_attr *attr = job->c->attr;
     const int64_t C = reel_shape_last(&job->c->in[0].shape);
     const void *x = job->c->in[0].data;
-    const bool streams = norm_streams(&job->c->out[0]);
+    const bool streams = norm_streams(&job->c->out[0], C);
     for (int64_t r = from; r < to; r++) {
         norm_sums sums;
         const norm_row row = norm_row_stats(kind, attr->eps, x, NULL, NULL, r * C, C, bf16, &sums);
@@ -90,7 +90,7 @@ VEC_INLINE void backward_rows(const backward_job *job, int64_t index, reel_norm_
     const int64_t C = reel_shape_last(&job->c->in[1].shape);
     const void *dy = job->c->in[0].data, *x = job->c->in[1].data;
     void *dx = job->c->out[0].data;
-    const bool streams = norm_streams(&job->c->out[0]);
+    const bool streams = norm_streams(&job->c->out[0], C);
     int64_t from, to;
     norm_blocks_range(job->blocks, index, &from, &to);
     float *sum = job->partial ? job->partial + index * 2 * C : NULL;

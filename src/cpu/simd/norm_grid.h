@@ -35,6 +35,7 @@ typedef struct grid_job {
     float *partial;     /* [tiles, 2, C] or NULL */
     reel_norm_size size;
     norm_blocks blocks;
+    bool streams;
 } grid_job;
 
 VEC_INLINE void grid_add(float *sum, int64_t i, vf x, int n) {
@@ -75,6 +76,8 @@ VEC_INLINE void grid_sums(const grid_job *job, grid_tile *tile, int64_t at, int6
     if (backward) memset(tile->gd, 0, (size_t)width * sizeof(float));
 #define STEP(i, n)                                                                                 \
     do {                                                                                           \
+        vec_prefetch(job->x->data, row + job->size.inner + (i), bf16[0]);                          \
+        if (backward) vec_prefetch(job->dy->data, row + job->size.inner + (i), bf16[1]);           \
         vf d_ = norm_load(job->x->data, row + (i), bf16[0], n);                                    \
         if (layer) d_ -= norm_load(tile->origin, i, false, n);                                     \
         if (layer) grid_add(tile->offset, i, d_, n);                                               \
@@ -137,14 +140,15 @@ VEC_INLINE void grid_forward(const grid_job *job, int64_t index, reel_norm_kind 
     const bool layer = kind == REEL_NORM_LAYER;
     grid_prepare(job, &tile, at, width, kind, bf16);
 #define STEP(i, n)                                                                                 \
-    norm_store(job->c->out[0].data, row + (i), bf16[2],                                            \
-               grid_xhat(job, &tile, row + (i), i, layer, bf16[0], n) * a + s, n)
+    norm_put(job->c->out[0].data, row + (i), bf16[2], job->streams,                                \
+             grid_xhat(job, &tile, row + (i), i, layer, bf16[0], n) * a + s, n)
     for (int64_t k = 0; k < job->size.C; k++) {
         const int64_t row = at + k * job->size.inner;
         const float a = job->a[k], s = job->s[k];
         NORM_FOR_VECTORS(width, STEP);
     }
 #undef STEP
+    if (job->streams) vec_stream_end();
 }
 
 static void grid_forward_task(void *context, int64_t index, int lane) {
@@ -171,8 +175,13 @@ static float *grid_weights(const reel_call *c, const reel_tensor *w, const reel_
 static void grid_run(const reel_call *c) {
     const reel_norm_size n = reel_norm_size_of(&c->in[0].shape, true);
     const float *a = grid_weights(c, &c->in[1], &c->in[2], n.C);
-    grid_job job = {
-        .c = c, .x = &c->in[0], .a = a, .s = a + n.C, .size = n, .blocks = grid_blocks(n)};
+    grid_job job = {.c = c,
+                    .x = &c->in[0],
+                    .a = a,
+                    .s = a + n.C,
+                    .size = n,
+                    .blocks = grid_blocks(n),
+                    .streams = norm_streams(&c->out[0], n.inner)};
     reel_parallel_for(c->threads, norm_blocks_count(job.blocks), grid_forward_task, &job);
 }
 
@@ -215,6 +224,7 @@ VEC_INLINE void grid_backward(const grid_job *job, int64_t index, reel_norm_kind
     for (int64_t k = 0; k < job->size.C; k++)
         grid_channel(job, &tile, k, at + k * job->size.inner, width, kind == REEL_NORM_LAYER, bf16,
                      sums);
+    if (job->streams) vec_stream_end();
 }
 
 static void grid_backward_task(void *context, int64_t index, int lane) {
@@ -240,7 +250,8 @@ static void grid_backward_run(const reel_call *c) {
                     .a = a,
                     .partial = sums ? a + 2 * n.C : NULL,
                     .size = n,
-                    .blocks = grid_blocks(n)};
+                    .blocks = grid_blocks(n),
+                    .streams = norm_streams(&c->out[0], n.inner)};
     reel_parallel_for(c->threads, norm_blocks_count(job.blocks), grid_backward_task, &job);
     /* the tiles of all outer blocks are one group of blocks to sum over */
     const norm_blocks all = {.n_groups = 1, .blocks_a_group = norm_blocks_count(job.blocks)};

@@ -122,6 +122,7 @@ VEC_INLINE void turn_part(const qk_job *job, int64_t part, const float *w, const
     const reel_call *c = job->c;
     const reel_qk_size n = job->n;
     const void *x = c->in[0].data;
+    const int64_t width = n.N * n.D;
     float r = 1;
     for (int64_t h = 0; h < n.N; h++) {
         const int64_t at = part + h * n.D;
@@ -129,6 +130,7 @@ VEC_INLINE void turn_part(const qk_job *job, int64_t part, const float *w, const
         if (k == 0) r = group_scale(c->attr, x, at, n.n_norm, bf16[0]);
 #define STEP(i, n)                                                                                 \
     do {                                                                                           \
+        vec_prefetch(x, at + width + (i), bf16[0]);                                                \
         const vf v_ = norm_load(x, at + (i), bf16[0], n) * r * norm_load(w, k + (i), false, n);    \
         norm_put(c->out[0].data, at + (i), bf16[1], streams,                                       \
                  v_ * norm_load(cosine, i, false, n) +                                             \
@@ -140,17 +142,16 @@ VEC_INLINE void turn_part(const qk_job *job, int64_t part, const float *w, const
     }
 }
 
-/* v passes through: from and to are of two types, and may be the same memory if they are not. */
-VEC_INLINE void copy_part(const reel_tensor *from, const reel_tensor *to, int64_t part, int64_t n) {
+/* v passes through. */
+VEC_INLINE void copy_part(const reel_tensor *from, const reel_tensor *to, int64_t part, int64_t n,
+                          bool streams) {
     const bool a = from->dtype == REEL_BF16, b = to->dtype == REEL_BF16;
-    if (a == b) {
-        const size_t size = a ? 2 : 4;
-        if (from->data != to->data)
-            memcpy((char *)to->data + (size_t)part * size,
-                   (const char *)from->data + (size_t)part * size, (size_t)n * size);
-        return;
-    }
-#define STEP(i, n) norm_store(to->data, part + (i), b, norm_load(from->data, part + (i), a, n), n)
+    if (a == b && from->data == to->data) return;
+#define STEP(i, n_)                                                                                \
+    do {                                                                                           \
+        vec_prefetch(from->data, part + n + (i), a);                                               \
+        norm_put(to->data, part + (i), b, streams, norm_load(from->data, part + (i), a, n_), n_);  \
+    } while (0)
     NORM_FOR_VECTORS(n, STEP);
 #undef STEP
 }
@@ -159,7 +160,7 @@ VEC_INLINE void turn_tokens(const qk_job *job, int64_t index, int lane, const bo
     const reel_qk_size n = job->n;
     const float *table = job->c->in[1].data;
     float *cosine = job->lanes + lane * 2 * n.D, *sine = cosine + n.D;
-    const bool streams = norm_streams(&job->c->out[0]);
+    const bool streams = norm_streams(&job->c->out[0], job->n.D);
     int64_t from, to;
     norm_blocks_range(job->blocks, index, &from, &to);
     for (int64_t t = from; t < to; t++) {
@@ -169,7 +170,7 @@ VEC_INLINE void turn_tokens(const qk_job *job, int64_t index, int lane, const bo
             if (p < 2)
                 turn_part(job, part, job->w + p * n.n_norm, cosine, sine, bf16, streams);
             else
-                copy_part(&job->c->in[0], &job->c->out[0], part, n.N * n.D);
+                copy_part(&job->c->in[0], &job->c->out[0], part, n.N * n.D, streams);
         }
     }
     if (streams) vec_stream_end();
@@ -249,6 +250,8 @@ VEC_INLINE void group_backward(const qk_job *job, int64_t at, const float *w, co
     do {                                                                                           \
         TURNED_BACK(e_, i, n);                                                                     \
         const vf x_ = norm_load(x, at + h + (i), bf16[0], n);                                      \
+        vec_prefetch(x, at + h + C + (i), bf16[0]);                                                \
+        vec_prefetch(dy, at + h + C + (i), bf16[1]);                                               \
         if (sum) {                                                                                 \
             vf s_ = e_ * x_ * r;                                                                   \
             if (!first) s_ += norm_load(sum, h + (i), false, n);                                   \
@@ -269,7 +272,7 @@ VEC_INLINE void turn_tokens_back(const qk_job *job, int64_t index, int lane, con
     const reel_call *c = job->c;
     const float *table = c->in[2].data;
     float *cosine = job->lanes + lane * 2 * n.D, *sine = cosine + n.D;
-    const bool streams = norm_streams(&job->c->out[0]);
+    const bool streams = norm_streams(&job->c->out[0], job->n.D);
     int64_t from, to;
     norm_blocks_range(job->blocks, index, &from, &to);
     for (int64_t t = from; t < to; t++) {
@@ -280,7 +283,8 @@ VEC_INLINE void turn_tokens_back(const qk_job *job, int64_t index, int lane, con
             for (int64_t k = 0; p < 2 && k < n.N * n.D; k += n.n_norm)
                 group_backward(job, part + k, job->w + p * n.n_norm, cosine, sine, sum,
                                t == from && k == 0, bf16, streams);
-            if (p == 2 && c->out[0].data) copy_part(&c->in[0], &c->out[0], part, n.N * n.D);
+            if (p == 2 && c->out[0].data)
+                copy_part(&c->in[0], &c->out[0], part, n.N * n.D, streams);
         }
     }
     if (streams) vec_stream_end();

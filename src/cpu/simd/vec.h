@@ -210,6 +210,11 @@ VEC_INLINE void vec_stream_end(void) {
 #endif
 }
 
+/* Asks for element i of f32 or bf16 memory, which need not exist. */
+VEC_INLINE void vec_prefetch(const void *p, int64_t i, bool bf16) {
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)(i * (bf16 ? 2 : 4))));
+}
+
 /* ---- choosing ---- */
 
 /* mask lanes are 0 or ~0, as comparisons give them. */
