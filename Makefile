@@ -30,6 +30,7 @@ check: check-deps all ## formatting, layers, headers alone, lengths, gcc and cla
 	@scripts/check-lengths
 	@scripts/check-headers
 	@scripts/check-globals $(BUILD)
+	@tests/mutants/run --match
 	@scripts/check-clang $(BUILD)
 	@scripts/check-lint $(BUILD)
 	@echo "check: ok"
