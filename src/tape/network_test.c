@@ -46,7 +46,7 @@ typedef struct range {
 } range;
 
 static range range_of(const void *data, int64_t bytes) {
-    return (range){data, (const char *)data + bytes};
+    return (range){data, data ? (const char *)data + bytes : NULL};
 }
 static bool overlap(range a, range b) {
     return a.from && b.from && a.from < b.to && b.from < a.to;

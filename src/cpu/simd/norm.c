@@ -97,7 +97,7 @@ VEC_INLINE void backward_rows(const backward_job *job, int64_t index, reel_norm_
     for (int64_t r = from; r < to; r++) {
         norm_sums sums;
         const norm_row row = norm_row_stats(kind, attr->eps, x, dy, job->a, r * C, C, bf16, &sums);
-        const norm_block block = {sum, sum + C, r == from};
+        const norm_block block = {sum, sum ? sum + C : NULL, r == from};
         if (sum)
             norm_row_backward(row, sums, x, dy, dx, job->a, r * C, C, bf16, streams, &block);
         else
