@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "bench.h"
+#include "onednn_conv.h"
 #include "ops/elementwise.h"
 
 static reel_var build(reel_tape *t, const reel_var *in, const void *context) {
@@ -35,7 +36,8 @@ static void run(bench *b, reel_grid_layout layout, reel_dtype dtype, int64_t C, 
                            {.dtype = REEL_F32, .shape = REEL_SHAPE(O)}},
                     .backward = true,
                     .report = {&reel_op_conv3d, &reel_op_conv3d_dx, &reel_op_conv3d_dw},
-                    .limit = dtype == REEL_BF16 ? BENCH_BF16 : BENCH_FMA};
+                    .limit = dtype == REEL_BF16 ? BENCH_BF16 : BENCH_FMA,
+                    .peer = bench_onednn_conv};
     bench_run_case(b, &c);
 }
 
@@ -47,7 +49,7 @@ void bench_conv(bench *b) {
         const reel_dtype dtype = i < 2 ? REEL_BF16 : REEL_F32;
         const reel_grid_layout layout =
             i % 2 == 0 ? REEL_GRID_CHANNELS_LAST : REEL_GRID_CHANNELS_FIRST;
-        bench_print_head(b, title[dtype == REEL_BF16][i % 2], NULL);
+        bench_print_head(b, title[dtype == REEL_BF16][i % 2], "oneDNN");
         run(b, layout, dtype, 64, 64, 5, 64);
         run(b, layout, dtype, 96, 96, 5, 64);
         run(b, layout, dtype, 128, 128, 5, 32);
