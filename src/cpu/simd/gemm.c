@@ -1,7 +1,12 @@
-/* Products in two phases: b (and, for tiles, an awkward a) is packed into panels by all lanes, then
- * blocks of y are computed, each by one lane: MB x NB sums over K in slices that fit the caches.
+/* Products block by block: a task takes MB rows and NB columns of y and walks along K in slices. It
+ * packs its part of a slice of b (and, for tiles, of an awkward a) into its lane's scratch, which
+ * stays in the L2, and multiplies.
  *
- * Letters: Q 32-bit words along K, W the width of a panel (gemm_pack.h), MB NB a block of y.
+ * Packing b once for all lanes, in a phase of its own, was tried: what one core has written,
+ * another fetches so slowly (8 GB/s where this was measured) that a second core gained nothing at
+ * 80 rows.
+ *
+ * Letters: Q 32-bit words along K, QB of them in a slice, W the width of a panel (gemm_pack.h).
  */
 #include "cpu/simd/gemm.h"
 
@@ -12,17 +17,12 @@
 typedef struct schedule {
     bool pairs; /* words are bf16 pairs */
     bool tiles;
-    bool a_packed;  /* tiles only: a's rows are not where tiles can be loaded from */
-    bool in_y;      /* sums live in y: nothing is added, applied or rounded, no block overhangs */
-    bool sliced;    /* both phases are done slice by slice, sums in y; else all of K is packed */
-    int64_t Q, QB;  /* words along K, and in one slice of it */
-    int64_t QP;     /* words of a packed panel */
-    int64_t W;      /* width of b's panels */
-    int64_t NP, MS; /* panels of b, packed strips of a, in one batch */
+    bool a_packed; /* tiles only: a's rows are not where tiles can be loaded from */
+    bool in_y;     /* sums live in y: nothing is added, applied or rounded, no block overhangs */
+    int64_t Q, QB; /* words along K, and in one slice of it */
+    int64_t W;     /* width of b's panels */
     int64_t MB, NB, n_m, n_n;
-    int64_t sum_words, lane_words; /* scratch of a lane: for sums, and in all */
-    int64_t n_packs; /* pieces of the packing phase in a batch: PW panels (or strips), PQ words */
-    int64_t PW, PQ;
+    int64_t b_words, a_words, sum_words; /* scratch of a lane: see block */
 } schedule;
 
 static int64_t least(int64_t a, int64_t b) {
@@ -35,75 +35,95 @@ static int64_t parts(int64_t n, int64_t of) {
     return (n + of - 1) / of;
 }
 
-/* MB, NB: blocks at most as large as the L2 likes, small enough for many lanes, yet each worth the
- * some hundred nanoseconds a piece costs. */
+/* Bounds of blocks, and what the cutting costs: every column of blocks reads a again, every row of
+ * blocks reads and packs b again. */
+typedef struct limits {
+    int64_t unit_m, unit_n, max_m, max_n;
+    int64_t cost_a, cost_b;           /* of a row of a, of a column of b, relative */
+    int64_t piece_flops, most_pieces; /* a piece has to be worth packing for */
+} limits;
+
+static limits limits_of(const reel_gemm *g, const schedule *s) {
+    if (!s->tiles)
+        return g->a.k_inside ? (limits){MR, NR, 640, 4 * NR, 1, 2, 4000000, 32}
+                             : (limits){MR, NR, 256, 4 * NR, 2, 2, 4000000, 32};
+    if (s->a_packed) return (limits){32, 32, 512, 512, 3, 2, 32000000, 16};
+    /* a slice of b, 1.25 MiB at most, is read again for every 32 rows: it is what the L2 is for */
+    const int64_t max_n = least(512, (320 << 10) / s->QB / 32 * 32);
+    return (limits){32, 32, 1280, max_n, 1, 2, 32000000, 16};
+}
+
+/* The cheapest cut into at least as many pieces as are worth it: two from 2 MFLOP on. */
 static void cut_blocks(const reel_gemm *g, schedule *s) {
-    const int64_t unit_m = s->tiles ? 32 : MR, unit_n = s->tiles ? 32 : NR;
-    const int64_t max_m = s->tiles ? 512 : 128, max_n = s->tiles ? 512 : 8 * NR;
-    const double piece_flops = s->tiles ? 4e6 : 1e6;
+    const limits l = limits_of(g, s);
     const double flops = 2.0 * (double)g->M * (double)g->N * (double)g->K;
-    const int64_t wanted = (int64_t)(flops / piece_flops < 32 ? flops / piece_flops : 32) + 1;
-    int64_t n_n = most(1, parts(g->N, max_n));
-    const int64_t n_m = most(parts(g->M, max_m), parts(wanted, n_n));
-    s->MB = most(1, parts(parts(g->M, most(1, n_m)), unit_m)) * unit_m;
+    const double worth = flops / (double)l.piece_flops;
+    const int64_t all_m = most(1, parts(g->M, l.unit_m)), all_n = most(1, parts(g->N, l.unit_n));
+    const int64_t least_m = most(1, parts(g->M, l.max_m)), least_n = most(1, parts(g->N, l.max_n));
+    const int64_t wanted = least(worth < 1e3 ? most((int64_t)worth, flops > 2e6 ? 2 : 1) : 1000,
+                                 least(l.most_pieces, all_m * all_n));
+    int64_t cheapest = INT64_MAX;
+    for (int64_t n_n = least_n; n_n <= most(least_n, least(all_n, wanted)); n_n++) {
+        const int64_t n_m = most(least_m, parts(wanted, n_n));
+        const int64_t cost = n_n * g->M * l.cost_a + n_m * g->N * l.cost_b;
+        if (n_m > most(least_m, all_m) || cost >= cheapest) continue;
+        cheapest = cost;
+        s->n_m = n_m;
+        s->n_n = n_n;
+    }
+    s->MB = most(1, parts(parts(g->M, s->n_m), l.unit_m)) * l.unit_m;
+    s->NB = most(1, parts(parts(g->N, s->n_n), l.unit_n)) * l.unit_n;
     s->n_m = parts(g->M, s->MB);
-    n_n = most(n_n, wanted / most(1, s->n_m));
-    s->NB = most(1, parts(parts(g->N, n_n), unit_n)) * unit_n;
     s->n_n = parts(g->N, s->NB);
 }
 
+/* Q in slices of about the same length, at most `longest`, a multiple of unit. */
+static int64_t slice_of(int64_t Q, int64_t longest, int64_t unit) {
+    return most(1, parts(parts(Q, most(1, parts(Q, longest))), unit)) * unit;
+}
+
 static schedule schedule_of(const reel_gemm *g) {
-    schedule s = {.pairs = REEL_ISA_LEVEL >= 3 && g->a.bf16 && g->b.bf16};
+    schedule s = {.pairs = REEL_ISA_LEVEL >= 3 && g->a.bf16 && g->b.bf16, .W = NR};
     s.tiles = REEL_ISA_LEVEL >= 4 && s.pairs;
     s.Q = s.pairs ? parts(g->K, 2) : g->K;
-    s.QB = 512;
-    s.W = NR;
+    s.QB = slice_of(s.Q, 512, VF_N);
 #if REEL_ISA_LEVEL >= 4
     if (s.tiles) {
         s.a_packed = !g->a.k_inside || g->K % 32 != 0 || g->M % TILE != 0;
         s.Q = parts(s.Q, TILE) * TILE;
+        s.QB = slice_of(s.Q, s.a_packed ? 256 : 1024, TILE);
         s.W = TILE;
-        /* Two strips of a slice, one of a and one of b, share the L1. */
-        s.QB = most(1, parts(parts(s.Q, most(1, parts(s.Q, 256))), TILE)) * TILE;
     }
 #endif
     cut_blocks(g, &s);
     s.in_y = !g->bias && !g->pre && g->act == REEL_ACT_NONE && !g->y_bf16 &&
              g->M % (s.tiles ? 16 : MR) == 0 && g->N % (s.tiles ? 32 : VF_N) == 0;
-    /* With K outside in both, as in a weight's gradient, packing all of K would go to memory and
-     * back; a slice stays in the L2. */
-    s.sliced = s.in_y && !g->a.k_inside && !g->b.k_inside && s.Q > s.QB;
-    s.QP = s.sliced ? s.QB : s.Q;
-    s.NP = parts(g->N, s.W);
-    if (s.tiles) s.NP += s.NP % 2;
-    s.MS = s.a_packed ? parts(g->M, 32) * 2 : 0;
-    /* With K inside a panel's lines are read along memory; outside, a piece is as wide as the
-     * hardware needs to see rows to read ahead of, 1 KiB of bf16. */
-    s.PW = most(1, (g->b.k_inside ? 128 : 512) / s.W);
-    s.PQ = g->b.k_inside ? 512 : 64;
-    s.n_packs = parts(s.NP + s.MS, s.PW) * parts(s.QP, s.PQ);
+    s.b_words = s.NB * s.QB;
+    const int64_t all_of_a = s.tiles ? s.a_packed : !g->a.k_inside;
+    s.a_words = all_of_a ? s.MB * s.QB : s.tiles ? 0 : MR * s.QB;
     s.sum_words = s.Q > s.QB && !s.in_y ? s.MB * s.NB : 0;
-    const int64_t n_rows = g->a.k_inside ? MR : s.MB; /* rearranged at a time */
-    s.lane_words = parts(s.sum_words + (s.tiles ? 0 : n_rows * s.QB), 16) * 16;
     return s;
 }
 
-static int64_t packed_words(const reel_gemm *g, const schedule *s) {
-    return g->n_batches * (s->NP * s->W + s->MS * 16) * s->QP;
+static int64_t lane_words(const schedule *s) {
+    return parts(s->b_words + s->a_words + s->sum_words, 16) * 16;
 }
 
 int64_t REEL_ISA_NAME(reel_gemm_scratch)(const reel_gemm *g, int n_lanes) {
     const schedule s = schedule_of(g);
-    return 4 * (packed_words(g, &s) + n_lanes * s.lane_words);
+    return 4 * n_lanes * lane_words(&s);
 }
 
-typedef struct job {
+/* The task's part of the product and of its lane's scratch. */
+typedef struct block {
     const reel_gemm *g;
-    schedule s;
-    int64_t from, to; /* words of this pass */
-    float *b, *a;     /* packed: [n_batches,NP,QP,W], [n_batches,MS,QP/16,16,16] */
-    float *lane;
-} job;
+    const schedule *s;
+    int64_t batch, m0, m1, n0, n1;
+    float *b; /* the slice of b: panels [NB/W,QB,W] */
+    float *a; /* of a, where it is rearranged: tiles [MB/16,QB/16,16,16], panels [MB/MR,QB,MR], or
+               * rows [MR,QB] of the moment */
+    float *sums; /* [MB,NB], or NULL: they are in y, or only in a tile */
+} block;
 
 static const void *offset(const void *p, int64_t n, bool bf16) {
     return (const char *)p + n * (bf16 ? 2 : 4);
@@ -165,47 +185,44 @@ static void pack_strip(const gemm_source *from, int64_t i, int64_t q, int64_t en
             load_block(&x, i, q, n_words, to);
             continue;
         }
-        float block[TILE_WORDS] __attribute__((aligned(64)));
+        float words[TILE_WORDS] __attribute__((aligned(64)));
         if (count == TILE && q + TILE <= n_words) {
             for (int r = 0; r < TILE; r++)
-                vf_store(block + r * TILE, load_across_full(&x, i, q + r));
+                vf_store(words + r * TILE, load_across_full(&x, i, q + r));
         } else {
             for (int r = 0; r < TILE; r++)
-                vf_store(block + r * TILE,
+                vf_store(words + r * TILE,
                          q + r < n_words && count ? load_across(&x, i, q + r, count) : (vf){0});
         }
-        transpose_words(block, TILE, to, TILE);
+        transpose_words(words, TILE, to, TILE);
     }
 }
 #endif
 
-/* PW neighbouring panels: where K is outside, a few rows of memory at a time, so that their cache
- * lines and pages serve all panels. */
-static void pack_task(void *context, int64_t index, int lane) {
-    (void)lane;
-    const job *j = context;
-    const schedule *s = &j->s;
-    const int64_t step = j->g->b.k_inside ? s->PQ : 16;
-    const int64_t batch = index / s->n_packs, n_q = parts(s->QP, s->PQ);
-    const int64_t first = index % s->n_packs / n_q * s->PW, q0 = j->from + index % n_q * s->PQ;
-    const int64_t last = least(first + s->PW, s->NP + s->MS), q1 = least(q0 + s->PQ, j->to);
-    const gemm_source b = source_of(j->g, &j->g->b, j->g->N, batch, s->pairs);
-    for (int64_t q = q0; q < q1; q += step)
-        for (int64_t k = first; k < last; k++) {
-            const int64_t end = least(q + step, q1);
-            if (k < s->NP) {
-                float *to = j->b + ((batch * s->NP + k) * s->QP + q - j->from) * s->W;
-                pack_panel(&b, k * s->W, q, end, to, (int)s->W);
-                continue;
-            }
-#if REEL_ISA_LEVEL >= 4
-            const gemm_source a = source_of(j->g, &j->g->a, j->g->M, batch, true);
-            const int64_t strip = k - s->NP;
-            float *to = j->a + ((batch * s->MS + strip) * s->QP + q - j->from) * TILE;
-            pack_strip(&a, strip * TILE, q, end, to);
-#endif
-        }
+/* Words q0.. q0+n of the block's b. Where K is outside, a few rows of memory at a time, so that
+ * their cache lines and pages serve all panels. */
+static void pack_b(const block *k, int64_t q0, int64_t n) {
+    const schedule *s = k->s;
+    const gemm_source b = source_of(k->g, &k->g->b, k->g->N, k->batch, s->pairs);
+    const int64_t step = b.k_inside ? n : 16;
+    /* tiles come in pairs of panels, the second of which may be empty */
+    const int64_t n1 = k->n0 + parts(k->n1 - k->n0, 32) * 32;
+    for (int64_t q = 0; q < n; q += step)
+        for (int64_t at = k->n0; at < (s->tiles ? n1 : k->n1); at += s->W)
+            pack_panel(&b, at, q0 + q, q0 + least(q + step, n),
+                       k->b + (at - k->n0) * s->QB + q * s->W, (int)s->W);
 }
+
+#if REEL_ISA_LEVEL >= 4
+static void pack_a(const block *k, int64_t q0, int64_t n) {
+    const schedule *s = k->s;
+    const gemm_source a = source_of(k->g, &k->g->a, k->g->M, k->batch, true);
+    const int64_t step = a.k_inside ? n : TILE;
+    for (int64_t q = 0; q < n; q += step)
+        for (int64_t i = k->m0; i < k->m1; i += TILE)
+            pack_strip(&a, i, q0 + q, q0 + q + step, k->a + (i - k->m0) * s->QB + q * TILE);
+}
+#endif
 
 /* ---- epilogue ---- */
 
@@ -275,31 +292,29 @@ static void finish(const reel_gemm *g, const patch *p) {
 
 /* ---- blocks ---- */
 
-typedef struct block {
-    int64_t batch, m0, m1, n0, n1;
-    float *sums; /* [MB,NB], or NULL: a patch of y, or kept in a tile */
-    float *rows; /* a's rows or panel, where they must be rearranged */
-} block;
-
 /* Where the sums of the patch at row i and column n of y are. */
-static float *sums_at(const job *j, const block *k, int64_t i, int64_t n, float *tile,
-                      int64_t tile_width, int64_t *ldc) {
-    *ldc = j->s.in_y ? j->g->N : k->sums ? j->s.NB : tile_width;
-    if (j->s.in_y) return (float *)j->g->y + (k->batch * j->g->M + i) * j->g->N + n;
-    return k->sums ? k->sums + (i - k->m0) * j->s.NB + (n - k->n0) : tile;
+static float *sums_at(const block *k, int64_t i, int64_t n, float *tile, int64_t tile_width,
+                      int64_t *ldc) {
+    *ldc = k->s->in_y ? k->g->N : k->sums ? k->s->NB : tile_width;
+    if (k->s->in_y) return (float *)k->g->y + (k->batch * k->g->M + i) * k->g->N + n;
+    return k->sums ? k->sums + (i - k->m0) * k->s->NB + (n - k->n0) : tile;
 }
 
 /* a with K outside: all rows of the block, words q0.. q0+n, as panels [QB,MR] one after the other.
  */
 VEC_INLINE void turn_rows(const gemm_source *a, const block *k, int64_t q0, int64_t n, int64_t QB) {
-    for (int64_t q = 0; q < n; q++) {
-        float *to = k->rows + q * MR;
-        for (int64_t i = k->m0; i < k->m1; i += MR, to += QB * MR) {
-            const vf words = i + VF_N <= a->n ? load_across_full(a, i, q0 + q)
-                                              : load_across(a, i, q0 + q, (int)least(MR, a->n - i));
-            memcpy(to, &words, MR * sizeof *to);
+    enum { STEP = 16 }; /* rows of memory whose lines serve all panels */
+    for (int64_t first = 0; first < n; first += STEP)
+        for (int64_t i = k->m0; i < k->m1; i += MR) {
+            const int64_t last = least(first + STEP, n);
+            float *to = k->a + (i - k->m0) * QB + first * MR;
+            const int count = (int)least(MR, a->n - i);
+            for (int64_t q = first; q < last; q++, to += MR) {
+                const vf words = i + VF_N <= a->n ? load_across_full(a, i, q0 + q)
+                                                  : load_across(a, i, q0 + q, count);
+                memcpy(to, &words, MR * sizeof *to);
+            }
         }
-    }
 }
 
 static void turn_any_rows(gemm_source a, const block *k, int64_t q0, int64_t n, int64_t QB) {
@@ -326,67 +341,80 @@ static gemm_rows rows_at(const gemm_source *a, const block *k, int64_t i, int64_
     if (in_place) return (gemm_rows){(const float *)a->data + i * stride + q0, stride};
     for (int r = 0; r < MR; r++)
         for (int64_t q = 0; q < n; q += VF_N)
-            vf_store(k->rows + r * QB + q,
+            vf_store(k->a + r * QB + q,
                      r < count ? load_along_k(a, i + r, q0 + q, (int)least(VF_N, n - q)) : (vf){0});
-    return (gemm_rows){k->rows, QB};
+    return (gemm_rows){k->a, QB};
 }
 
 /* Rows outside, panels of b inside: MR rows of a stay in L1, b streams from L2. */
-static void block_by_vectors(const job *j, const block *k) {
-    const schedule *s = &j->s;
-    const gemm_source from = source_of(j->g, &j->g->a, j->g->M, k->batch, s->pairs);
+static void block_by_vectors(const block *k) {
+    const schedule *s = k->s;
+    const gemm_source from = source_of(k->g, &k->g->a, k->g->M, k->batch, s->pairs);
     float tile[MR * NR] __attribute__((aligned(64)));
-    for (int64_t q0 = j->from; q0 == 0 || q0 < j->to; q0 += s->QB) {
-        const int64_t n = least(s->QB, j->to - q0);
+    for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
+        const int64_t n = least(s->QB, s->Q - q0);
+        pack_b(k, q0, n);
         if (!from.k_inside) turn_any_rows(from, k, q0, n, s->QB);
         for (int64_t i = k->m0; i < k->m1; i += MR) {
             const gemm_rows a = from.k_inside ? rows_at(&from, k, i, q0, n, s->QB)
-                                              : (gemm_rows){.data = k->rows + (i - k->m0) * s->QB};
+                                              : (gemm_rows){.data = k->a + (i - k->m0) * s->QB};
             for (int64_t at = k->n0; at < k->n1; at += NR) {
-                const float *b = j->b + ((k->batch * s->NP + at / NR) * s->QP + q0 - j->from) * NR;
                 const int n_cols = (int)least(NR, k->n1 - at);
                 int64_t ldc;
-                float *c = sums_at(j, k, i, at, tile, NR, &ldc);
-                block_sums_of[s->pairs][a.stride == 0][parts(n_cols, VF_N) - 1](n, a, b, c, ldc,
-                                                                                q0 > 0);
+                float *c = sums_at(k, i, at, tile, NR, &ldc);
+                block_sums_of[s->pairs][a.stride == 0][parts(n_cols, VF_N) - 1](
+                    n, a, k->b + (at - k->n0) * s->QB, c, ldc, q0 > 0);
                 if (s->in_y || q0 + n < s->Q) continue;
-                finish(j->g, &(patch){k->batch, i, at, (int)least(MR, k->m1 - i), n_cols, c, ldc});
+                finish(k->g, &(patch){k->batch, i, at, (int)least(MR, k->m1 - i), n_cols, c, ldc});
             }
         }
     }
 }
 
 #if REEL_ISA_LEVEL >= 4
-static tile_rows tile_rows_at(const job *j, const block *k, int64_t i, int64_t q0) {
-    const schedule *s = &j->s;
-    if (s->a_packed) {
-        const float *strip = j->a + ((k->batch * s->MS + i / TILE) * s->QP + q0 - j->from) * TILE;
-        return (tile_rows){strip, TILE, TILE_WORDS, s->QP * TILE};
-    }
-    const float *a = (const float *)j->g->a.data + (k->batch * j->g->M + i) * s->Q;
+static tile_rows tile_rows_at(const block *k, int64_t i, int64_t q0) {
+    const schedule *s = k->s;
+    if (s->a_packed) return (tile_rows){k->a + (i - k->m0) * s->QB, TILE, TILE_WORDS, s->QB * TILE};
+    const float *a = (const float *)k->g->a.data + (k->batch * k->g->M + i) * s->Q;
     return (tile_rows){a + q0, s->Q, TILE, s->Q * TILE};
 }
 
-/* Panels of b outside, rows inside: 32 columns of a slice stay in L1, a streams from L2. */
-static void block_by_tiles(const job *j, const block *k) {
-    const schedule *s = &j->s;
+/* Asks for rows from.. to of the 32 after a's, n words of each: they lie apart in memory, which the
+ * hardware does not read ahead of. */
+static void ask_for_rows(tile_rows a, int64_t from, int64_t to, int64_t n) {
+    for (int64_t r = from; r < to; r++)
+        for (int64_t q = 0; q < n; q += TILE)
+            __builtin_prefetch(a.data + (32 + r) * a.stride + q, 0, 2);
+}
+
+/* Rows outside, panels of b inside: a is read from afar once, b streams from L2. */
+static void block_by_tiles(const block *k) {
+    const schedule *s = k->s;
     float tile[32 * 32] __attribute__((aligned(64)));
+    const int64_t per_patch = parts(32 * 32, k->n1 - k->n0); /* rows to ask for */
     tiles_begin();
-    for (int64_t q0 = j->from; q0 == 0 || q0 < j->to; q0 += s->QB) {
-        const int64_t n = least(s->QB, j->to - q0);
-        for (int64_t at = k->n0; at < k->n1; at += 32) {
-            const float *b = j->b + ((k->batch * s->NP + at / TILE) * s->QP + q0 - j->from) * TILE;
-            const int n_cols = (int)least(32, k->n1 - at);
-            for (int64_t i = k->m0; i < k->m1; i += 32) {
-                const tile_rows a = tile_rows_at(j, k, i, q0);
+    for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
+        const int64_t n = least(s->QB, s->Q - q0);
+        pack_b(k, q0, n);
+        if (s->a_packed) pack_a(k, q0, n);
+        for (int64_t i = k->m0; i < k->m1; i += 32) {
+            const tile_rows a = tile_rows_at(k, i, q0);
+            const int64_t n_next = s->a_packed ? 0 : most(0, least(32, k->m1 - i - 32));
+            int64_t asked = 0;
+            for (int64_t at = k->n0; at < k->n1; at += 32) {
+                const float *b = k->b + (at - k->n0) * s->QB;
+                const int n_cols = (int)least(32, k->n1 - at);
                 int64_t ldc;
-                float *c = sums_at(j, k, i, at, tile, 32, &ldc);
+                float *c = sums_at(k, i, at, tile, 32, &ldc);
+                const int64_t ask = least(n_next, asked + per_patch);
+                ask_for_rows(a, asked, ask, n);
+                asked = ask;
                 if (k->m1 - i > TILE)
-                    tile_sums(n, a, b, s->QP * TILE, c, ldc, q0 > 0, true);
+                    tile_sums(n, a, b, s->QB * TILE, c, ldc, q0 > 0, true);
                 else
-                    tile_sums(n, a, b, s->QP * TILE, c, ldc, q0 > 0, false);
+                    tile_sums(n, a, b, s->QB * TILE, c, ldc, q0 > 0, false);
                 if (s->in_y || q0 + n < s->Q) continue;
-                finish(j->g, &(patch){k->batch, i, at, (int)least(32, k->m1 - i), n_cols, c, ldc});
+                finish(k->g, &(patch){k->batch, i, at, (int)least(32, k->m1 - i), n_cols, c, ldc});
             }
         }
     }
@@ -394,36 +422,37 @@ static void block_by_tiles(const job *j, const block *k) {
 }
 #endif
 
+typedef struct job {
+    const reel_gemm *g;
+    schedule s;
+} job;
+
 static void block_task(void *context, int64_t index, int lane) {
     const job *j = context;
     const schedule *s = &j->s;
-    float *scratch = j->lane + lane * s->lane_words;
+    float *scratch = (float *)j->g->scratch + lane * lane_words(s);
     const int64_t m = index % s->n_m, n = index / s->n_m % s->n_n;
-    const block k = {.batch = index / s->n_m / s->n_n,
+    const block k = {.g = j->g,
+                     .s = s,
+                     .batch = index / s->n_m / s->n_n,
                      .m0 = m * s->MB,
                      .m1 = least(j->g->M, (m + 1) * s->MB),
                      .n0 = n * s->NB,
                      .n1 = least(j->g->N, (n + 1) * s->NB),
-                     .sums = s->sum_words ? scratch : NULL,
-                     .rows = scratch + s->sum_words};
+                     .b = scratch,
+                     .a = scratch + s->b_words,
+                     .sums = s->sum_words ? scratch + s->b_words + s->a_words : NULL};
 #if REEL_ISA_LEVEL >= 4
     if (s->tiles) {
-        block_by_tiles(j, &k);
+        block_by_tiles(&k);
         return;
     }
 #endif
-    block_by_vectors(j, &k);
+    block_by_vectors(&k);
 }
 
 void REEL_ISA_NAME(reel_gemm_run)(const reel_gemm *g) {
     if (g->n_batches == 0 || g->M == 0 || g->N == 0) return;
-    job j = {.g = g, .s = schedule_of(g), .b = g->scratch};
-    j.a = j.b + g->n_batches * j.s.NP * j.s.W * j.s.QP;
-    j.lane = j.b + packed_words(g, &j.s);
-    do {
-        j.to = least(j.from + most(1, j.s.QP), j.s.Q);
-        reel_parallel_for(g->threads, g->n_batches * j.s.n_packs, pack_task, &j);
-        reel_parallel_for(g->threads, g->n_batches * j.s.n_m * j.s.n_n, block_task, &j);
-        j.from = j.to;
-    } while (j.from < j.s.Q);
+    job j = {.g = g, .s = schedule_of(g)};
+    reel_parallel_for(g->threads, g->n_batches * j.s.n_m * j.s.n_n, block_task, &j);
 }
