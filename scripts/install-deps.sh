@@ -5,8 +5,9 @@
 # Uses sudo when not root. Set REEL_NO_DEPS=1 to leave the system alone.
 set -eu
 set_name=${1:-build}
-packages="gcc libc6-dev make cmake ninja-build pkg-config binutils
-    libdnnl-dev libjansson-dev libcmocka-dev"
+packages="gcc g++ libc6-dev make cmake ninja-build pkg-config binutils
+    libdnnl-dev libjansson-dev libcmocka-dev libavformat-dev libavcodec-dev libavutil-dev
+    libswscale-dev ffmpeg libsentencepiece-dev sentencepiece"
 case $set_name in
 build) ;;
 check)
