@@ -105,7 +105,7 @@ void reel_unipc_step(reel_sampler *s, int i, const float *out, float *x) {
     const reel_sampler_options *o = &s->options;
     reel_sampler_progress *p = s->progress;
     const bool disabled = i >= 1 && i <= 64 && (o->disable_corrector >> (i - 1) & 1);
-    take_output(s, i, out, x, i > 0 && !disabled);
+    take_output(s, i, out, x, p->n_outputs > 0 && !disabled);
 
     int order = o->order < o->n_steps - i ? o->order : o->n_steps - i;
     if (order > p->n_outputs + 1) order = p->n_outputs + 1;
