@@ -302,6 +302,29 @@ bool reel_json_has(const reel_json *at, const char *key) {
     return json_object_get(at->value, key) != NULL; /* NULL too when at is no object */
 }
 
+bool reel_json_is_null(const reel_json *at, const char *key) {
+    return json_is_null(json_object_get(at->value, key));
+}
+
+bool reel_json_is_nothing(const reel_json *at) {
+    const json_t *value = at->value;
+    switch (json_typeof(value)) {
+    case JSON_NULL:
+    case JSON_FALSE:
+        return true;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return json_number_value(value) == 0;
+    case JSON_STRING:
+        return json_string_length(value) == 0;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        return reel_json_count(at) == 0;
+    default:
+        return false;
+    }
+}
+
 int64_t reel_json_count(const reel_json *at) {
     const json_t *value = at->value;
     return (int64_t)(json_is_array(value) ? json_array_size(value) : json_object_size(value));
@@ -346,4 +369,12 @@ reel_status reel_json_only(const reel_json *object, const char *const *keys, int
         if (!known) return reel_json_fail(&e.value, REEL_E_FORMAT, "is not a known key");
     }
     return REEL_OK;
+}
+
+reel_env *reel_json_env(const reel_json *at) {
+    return at->doc->env;
+}
+
+const char *reel_json_name(const reel_json *at) {
+    return at->doc->name;
 }

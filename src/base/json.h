@@ -68,6 +68,10 @@ REEL_MUST_USE reel_status reel_json_array(const reel_json *at, const char *key, 
 
 /* True when `at` is an object that has the key, null or not. */
 bool reel_json_has(const reel_json *at, const char *key);
+/* True when `at` is an object whose key is there and null. */
+bool reel_json_is_null(const reel_json *at, const char *key);
+/* True for null, false, the number 0, and an empty string, array or object. */
+bool reel_json_is_nothing(const reel_json *at);
 /* Entries of an object or an array; 0 for anything else. */
 int64_t reel_json_count(const reel_json *at);
 /* Item i in [0, count) of an array, of any type. */
@@ -86,6 +90,10 @@ reel_json_entry reel_json_next(const reel_json *object, reel_json_entry entry);
 
 /* Fails when the object has a key that is none of the n: files whose every word matters. */
 REEL_MUST_USE reel_status reel_json_only(const reel_json *object, const char *const *keys, int n);
+
+/* The environment of the document, and the name messages give it. Borrowed. */
+reel_env *reel_json_env(const reel_json *at);
+const char *reel_json_name(const reel_json *at);
 
 /* Fails at this place: "name: path: <format...>". For rules the getters do not know. */
 reel_status reel_json_fail(const reel_json *at, reel_status status, const char *format, ...)

@@ -1,0 +1,322 @@
+#include "zoo/config.h"
+
+#include <string.h>
+
+#include "base/env.h"
+#include "zoo/fields.h"
+
+static const char *const kind_name[REEL_COMPONENT_COUNT] = {
+    [REEL_COMPONENT_TRANSFORMER] = "transformer",
+    [REEL_COMPONENT_TEXT_ENCODER] = "text_encoder",
+};
+
+const char *reel_component_name(reel_component_kind kind) {
+    return kind_name[kind];
+}
+
+reel_component_kind reel_component_parse(const char *name) {
+    int kind = 0;
+    while (kind < REEL_COMPONENT_COUNT && strcmp(kind_name[kind], name) != 0)
+        kind++;
+    return (reel_component_kind)kind;
+}
+
+const char *reel_component_class(const reel_component_config *config) {
+    switch (config->kind) {
+    case REEL_COMPONENT_TRANSFORMER:
+        return "WanTransformer3DModel";
+    default:
+        return config->text_encoder.shared_bias ? "T5EncoderModel" : "UMT5EncoderModel";
+    }
+}
+
+/* ---- the transformer ---- */
+
+/* The class's own defaults, which a config may leave out: those of the 14B model. */
+static const reel_wan_dit_config wan_defaults = {.patch_size = {1, 2, 2},
+                                                 .num_attention_heads = 40,
+                                                 .attention_head_dim = 128,
+                                                 .in_channels = 16,
+                                                 .out_channels = 16,
+                                                 .text_dim = 4096,
+                                                 .freq_dim = 256,
+                                                 .ffn_dim = 13824,
+                                                 .num_layers = 40,
+                                                 .cross_attn_norm = true,
+                                                 .qk_norm = true,
+                                                 .eps = 1e-6};
+
+enum { MOST = 1 << 24 }; /* of any size in a config; the models' own checks are narrower */
+
+static void read_patch_size(reel_fields *f, reel_wan_dit_config *c) {
+    int64_t n = 3;
+    reel_field_ints(f, "patch_size", 1, 64, c->patch_size, 3, &n);
+    if (f->status == REEL_OK && n != 3)
+        f->status = reel_json_fail(f->at, REEL_E_FORMAT,
+                                   "patch_size: wanted frames, height and width, got %lld numbers",
+                                   (long long)n);
+}
+
+static reel_status read_transformer(const reel_json *at, reel_wan_dit_config *c) {
+    static const char *const qk_norm[] = {"rms_norm_across_heads"};
+    static const char *const harmless[] = {"rope_max_seq_len", "dtype", "torch_dtype", NULL};
+    *c = wan_defaults;
+    reel_fields f = reel_fields_begin(at);
+    int norm = 0;
+    read_patch_size(&f, c);
+    reel_field_int(&f, "num_attention_heads", 1, MOST, &c->num_attention_heads);
+    reel_field_int(&f, "attention_head_dim", 1, MOST, &c->attention_head_dim);
+    reel_field_int(&f, "in_channels", 1, MOST, &c->in_channels);
+    reel_field_int_or_null(&f, "out_channels", 1, MOST, &c->out_channels);
+    reel_field_int(&f, "text_dim", 1, MOST, &c->text_dim);
+    reel_field_int(&f, "freq_dim", 1, MOST, &c->freq_dim);
+    reel_field_int(&f, "ffn_dim", 1, MOST, &c->ffn_dim);
+    reel_field_int(&f, "num_layers", 1, MOST, &c->num_layers);
+    reel_field_int_or_null(&f, "image_dim", 1, MOST, &c->image_dim);
+    reel_field_int_or_null(&f, "added_kv_proj_dim", 1, MOST, &c->added_kv_proj_dim);
+    reel_field_bool(&f, "cross_attn_norm", &c->cross_attn_norm);
+    reel_field_real(&f, "eps", 0, 1, &c->eps);
+    reel_field_absent(&f, "pos_embed_seq_len", "learned positions of image embeddings");
+    reel_fields_harmless(&f, harmless);
+    if (reel_json_is_null(at, "qk_norm")) {
+        c->qk_norm = false;
+        reel_fields_harmless(&f, (const char *const[]){"qk_norm", NULL});
+    } else {
+        reel_field_word(&f, "qk_norm", qk_norm, 1, &norm);
+    }
+    if (!c->out_channels) c->out_channels = c->in_channels;
+    return reel_fields_end(&f);
+}
+
+/* Wan's own repository: WanModel. image_dim is not in its config: component.c finds it in the
+ * weights, where the image-conditioned variant has its embedding. */
+static reel_status read_original(const reel_json *at, reel_wan_dit_config *c) {
+    static const char *const type[] = {"t2v", "i2v", "ti2v"};
+    static const char *const harmless[] = {"text_len", NULL};
+    *c = wan_defaults;
+    reel_fields f = reel_fields_begin(at);
+    int64_t dim = 2048, heads = 16, size[2] = {-1, -1}, n = 2;
+    c->ffn_dim = 8192;
+    c->num_layers = 32;
+    int variant = 0;
+    read_patch_size(&f, c);
+    reel_field_word(&f, "model_type", type, 3, &variant);
+    reel_field_int(&f, "dim", 1, MOST, &dim);
+    reel_field_int(&f, "num_heads", 1, MOST, &heads);
+    reel_field_int(&f, "in_dim", 1, MOST, &c->in_channels);
+    reel_field_int(&f, "out_dim", 1, MOST, &c->out_channels);
+    reel_field_int(&f, "text_dim", 1, MOST, &c->text_dim);
+    reel_field_int(&f, "freq_dim", 1, MOST, &c->freq_dim);
+    reel_field_int(&f, "ffn_dim", 1, MOST, &c->ffn_dim);
+    reel_field_int(&f, "num_layers", 1, MOST, &c->num_layers);
+    reel_field_bool(&f, "qk_norm", &c->qk_norm);
+    reel_field_bool(&f, "cross_attn_norm", &c->cross_attn_norm);
+    reel_field_real(&f, "eps", 0, 1, &c->eps);
+    reel_field_ints(&f, "window_size", -1, MOST, size, 2, &n);
+    reel_fields_harmless(&f, harmless);
+    if (f.status == REEL_OK && (size[0] != -1 || size[1] != -1))
+        f.status = reel_json_fail(at, REEL_E_UNSUPPORTED,
+                                  "window_size: reel does not compute windowed attention");
+    if (f.status == REEL_OK && dim % heads)
+        f.status = reel_json_fail(at, REEL_E_FORMAT, "dim %lld is no multiple of num_heads %lld",
+                                  (long long)dim, (long long)heads);
+    c->num_attention_heads = heads;
+    c->attention_head_dim = dim / heads;
+    return reel_fields_end(&f);
+}
+
+static void write_transformer(reel_json_out *out, const reel_wan_dit_config *c) {
+    const struct {
+        const char *name;
+        int64_t value;
+        bool or_null;
+    } field[] = {
+        {"added_kv_proj_dim", c->added_kv_proj_dim, true},
+        {"attention_head_dim", c->attention_head_dim, false},
+        {"ffn_dim", c->ffn_dim, false},
+        {"freq_dim", c->freq_dim, false},
+        {"image_dim", c->image_dim, true},
+        {"in_channels", c->in_channels, false},
+        {"num_attention_heads", c->num_attention_heads, false},
+        {"num_layers", c->num_layers, false},
+        {"out_channels", c->out_channels, false},
+        {"rope_max_seq_len", 1024, false},
+        {"text_dim", c->text_dim, false},
+    };
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+        reel_json_out_key(out, field[i].name);
+        if (field[i].or_null && !field[i].value)
+            reel_json_out_null(out);
+        else
+            reel_json_out_int(out, field[i].value);
+    }
+    reel_json_out_key(out, "cross_attn_norm");
+    reel_json_out_bool(out, c->cross_attn_norm);
+    reel_json_out_key(out, "eps");
+    reel_json_out_real(out, c->eps);
+    reel_json_out_key(out, "patch_size");
+    reel_json_out_array_begin(out);
+    for (int i = 0; i < 3; i++)
+        reel_json_out_int(out, c->patch_size[i]);
+    reel_json_out_end(out);
+    reel_json_out_key(out, "qk_norm");
+    if (c->qk_norm)
+        reel_json_out_string(out, "rms_norm_across_heads");
+    else
+        reel_json_out_null(out);
+}
+
+/* ---- the text encoder ---- */
+
+static reel_status read_text_encoder(const reel_json *at, reel_t5_config *c) {
+    static const char *const type[] = {"umt5", "t5"};
+    static const char *const proj[] = {"gated-gelu"};
+    static const char *const act[] = {"gelu_new"};
+    static const char *const yes[] = {"architectures",
+                                      "classifier_dropout",
+                                      "decoder_start_token_id",
+                                      "dropout_rate",
+                                      "dtype",
+                                      "eos_token_id",
+                                      "gradient_checkpointing",
+                                      "initializer_factor",
+                                      "is_encoder_decoder",
+                                      "n_positions",
+                                      "num_decoder_layers",
+                                      "output_past",
+                                      "pad_token_id",
+                                      "scalable_attention",
+                                      "task_specific_params",
+                                      "tie_encoder_decoder",
+                                      "tie_word_embeddings",
+                                      "tokenizer_class",
+                                      "torch_dtype",
+                                      "transformers_version",
+                                      "use_cache",
+                                      NULL};
+    *c = reel_t5_config_default();
+    reel_fields f = reel_fields_begin(at);
+    int variant = 0, word = 0;
+    bool gated = true;
+    if (f.status == REEL_OK) f.status = reel_json_choice(at, "model_type", type, 2, &variant);
+    reel_field_word(&f, "model_type", type, 2, &variant);
+    reel_field_word(&f, "feed_forward_proj", proj, 1, &word);
+    reel_field_word(&f, "dense_act_fn", act, 1, &word);
+    reel_field_bool(&f, "is_gated_act", &gated);
+    reel_field_int(&f, "vocab_size", 1, MOST, &c->vocab_size);
+    reel_field_int(&f, "d_model", 1, MOST, &c->d_model);
+    reel_field_int(&f, "d_kv", 1, MOST, &c->d_kv);
+    reel_field_int(&f, "d_ff", 1, MOST, &c->d_ff);
+    reel_field_int(&f, "num_heads", 1, MOST, &c->num_heads);
+    reel_field_int(&f, "num_layers", 1, MOST, &c->num_layers);
+    reel_field_int(&f, "relative_attention_num_buckets", 1, MOST,
+                   &c->relative_attention_num_buckets);
+    reel_field_int(&f, "relative_attention_max_distance", 1, MOST,
+                   &c->relative_attention_max_distance);
+    reel_field_real(&f, "layer_norm_epsilon", 0, 1, &c->layer_norm_epsilon);
+    reel_fields_harmless(&f, yes);
+    if (f.status == REEL_OK && !gated)
+        f.status = reel_json_fail(at, REEL_E_UNSUPPORTED,
+                                  "is_gated_act: reel does not compute an mlp without a gate");
+    c->shared_bias = variant == 1;
+    return reel_fields_end(&f);
+}
+
+static void write_text_encoder(reel_json_out *out, const reel_t5_config *c, reel_dtype weights) {
+    const struct {
+        const char *name;
+        int64_t value;
+    } field[] = {
+        {"d_ff", c->d_ff},
+        {"d_kv", c->d_kv},
+        {"d_model", c->d_model},
+        {"decoder_start_token_id", 0},
+        {"eos_token_id", 1},
+        {"num_decoder_layers", c->num_layers},
+        {"num_heads", c->num_heads},
+        {"num_layers", c->num_layers},
+        {"pad_token_id", 0},
+        {"relative_attention_max_distance", c->relative_attention_max_distance},
+        {"relative_attention_num_buckets", c->relative_attention_num_buckets},
+        {"vocab_size", c->vocab_size},
+    };
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+        reel_json_out_key(out, field[i].name);
+        reel_json_out_int(out, field[i].value);
+    }
+    const struct {
+        const char *name, *value;
+    } word[] = {
+        {"dense_act_fn", "gelu_new"},
+        {"feed_forward_proj", "gated-gelu"},
+        {"model_type", c->shared_bias ? "t5" : "umt5"},
+        {"torch_dtype", weights == REEL_BF16 ? "bfloat16" : "float32"},
+    };
+    for (size_t i = 0; i < sizeof word / sizeof *word; i++) {
+        reel_json_out_key(out, word[i].name);
+        reel_json_out_string(out, word[i].value);
+    }
+    reel_json_out_key(out, "is_gated_act");
+    reel_json_out_bool(out, true);
+    reel_json_out_key(out, "layer_norm_epsilon");
+    reel_json_out_real(out, c->layer_norm_epsilon);
+}
+
+/* ---- any component ---- */
+
+static reel_status check(reel_env *env, const reel_component_config *config) {
+    switch (config->kind) {
+    case REEL_COMPONENT_TRANSFORMER:
+        return reel_wan_dit_config_check(env, &config->transformer);
+    default:
+        return reel_t5_config_check(env, &config->text_encoder);
+    }
+}
+
+static reel_status read_wan(const reel_json *at, reel_component_config *c) {
+    static const char *const classes[] = {"WanTransformer3DModel", "WanModel"};
+    int class = 0;
+    const reel_status status = reel_json_choice(at, "_class_name", classes, 2, &class);
+    if (status != REEL_OK) return status;
+    c->original = class == 1;
+    return c->original ? read_original(at, &c->transformer) : read_transformer(at, &c->transformer);
+}
+
+reel_status reel_component_config_read(const reel_json *at, reel_component_kind kind,
+                                       reel_component_config *config) {
+    reel_component_config c = {.kind = kind};
+    reel_status status;
+    switch (kind) {
+    case REEL_COMPONENT_TRANSFORMER:
+        status = read_wan(at, &c);
+        break;
+    default:
+        status = read_text_encoder(at, &c.text_encoder);
+    }
+    if (status != REEL_OK) return status;
+    reel_env *env = reel_json_env(at);
+    status = check(env, &c);
+    if (status != REEL_OK) {
+        reel_fail_within(env, "%s", reel_json_name(at));
+        return status;
+    }
+    *config = c;
+    return REEL_OK;
+}
+
+void reel_component_config_write(reel_json_out *out, const reel_component_config *config,
+                                 reel_dtype weights) {
+    reel_json_out_object_begin(out);
+    if (config->kind == REEL_COMPONENT_TEXT_ENCODER) {
+        reel_json_out_key(out, "architectures");
+        reel_json_out_array_begin(out);
+        reel_json_out_string(out, reel_component_class(config));
+        reel_json_out_end(out);
+        write_text_encoder(out, &config->text_encoder, weights);
+    } else {
+        reel_json_out_key(out, "_class_name");
+        reel_json_out_string(out, reel_component_class(config));
+        write_transformer(out, &config->transformer);
+    }
+    reel_json_out_end(out);
+}
