@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "base/env.h"
-
 bool reel_is_pickle(const char *path) {
     static const char *const end[] = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".bin.index.json"};
     const size_t n = strlen(path);

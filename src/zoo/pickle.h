@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "reel/reel.h"
+#include "base/env.h"
 
 /* By the name: .bin, .pt, .pth, .ckpt, .pkl, also as the index of shards (.bin.index.json). */
 bool reel_is_pickle(const char *path);
