@@ -15,5 +15,10 @@ set(REEL_PC_PRIVATE "-lm -lpthread")
 if(REEL_DNNL)
   set(REEL_PC_PRIVATE "-ldnnl ${REEL_PC_PRIVATE}")
 endif()
+if(REEL_FFMPEG)
+  # By name, not as Requires.private: FFmpeg's own private list names dozens of libraries that only a
+  # static FFmpeg needs and nobody has installed.
+  set(REEL_PC_PRIVATE "-lavformat -lavcodec -lswscale -lavutil ${REEL_PC_PRIVATE}")
+endif()
 configure_file(cmake/reel.pc.in reel.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/reel.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

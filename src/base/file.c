@@ -145,7 +145,7 @@ struct reel_writer {
     char *temporary; /* "" while there is none to be removed */
     int fd;          /* -1 once closed */
     reel_status status;
-    int64_t offset;     /* bytes handed to us */
+    int64_t offset;     /* where the next byte goes */
     int64_t n_buffered; /* of them, those still in buffer */
     char buffer[BUFFER_BYTES];
 };
@@ -159,7 +159,7 @@ static reel_status make_temporary(reel_writer *w) {
     for (int attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         snprintf(name, room, "%s.%ld.%d.tmp", w->path, (long)getpid(), attempt);
         w->fd =
-            fails(w->env, EACCES) ? -1 : open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+            fails(w->env, EACCES) ? -1 : open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (w->fd >= 0) {
             w->temporary = name;
             return REEL_OK;
@@ -232,6 +232,28 @@ reel_status reel_writer_write(reel_writer *w, const void *data, int64_t bytes) {
 
 int64_t reel_writer_offset(const reel_writer *w) {
     return w->offset;
+}
+
+reel_status reel_writer_seek(reel_writer *w, int64_t offset) {
+    if (w->status != REEL_OK) return w->status;
+    if (flush(w) != REEL_OK) return w->status;
+    if (fails(w->env, EIO) || lseek(w->fd, offset, SEEK_SET) < 0)
+        return w->status = fail_errno(w->env, w->path, "seek");
+    w->offset = offset;
+    return REEL_OK;
+}
+
+reel_status reel_writer_read(reel_writer *w, int64_t offset, void *data, int64_t bytes,
+                             int64_t *n_read) {
+    if (w->status != REEL_OK) return w->status;
+    if (flush(w) != REEL_OK) return w->status;
+    ssize_t got;
+    do {
+        got = fails(w->env, EIO) ? -1 : pread(w->fd, data, (size_t)bytes, offset);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) return w->status = fail_errno(w->env, w->path, "read back");
+    *n_read = got;
+    return REEL_OK;
 }
 
 /* Makes the rename itself durable. Some file systems cannot sync a folder and say EINVAL. */

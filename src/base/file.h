@@ -51,8 +51,14 @@ typedef struct reel_writer reel_writer;
 REEL_MUST_USE reel_status reel_writer_open(reel_env *env, const char *path, reel_writer **writer);
 /* Appends bytes. After a failure the writer stays failed and returns the same status. */
 REEL_MUST_USE reel_status reel_writer_write(reel_writer *writer, const void *data, int64_t bytes);
-/* Bytes written so far. */
+/* Where the next byte goes: bytes written so far, unless there was a seek. */
 int64_t reel_writer_offset(const reel_writer *writer);
+/* What is written next goes to offset (>= 0), over what may be there. A failure sticks. */
+REEL_MUST_USE reel_status reel_writer_seek(reel_writer *writer, int64_t offset);
+/* Reads up to bytes of what was written, from offset on; *n_read is 0 at the end. Where writing
+ * goes on is not moved. A failure sticks. */
+REEL_MUST_USE reel_status reel_writer_read(reel_writer *writer, int64_t offset, void *data,
+                                           int64_t bytes, int64_t *n_read);
 /* Makes everything durable under the target's name. To be called once, before the close. */
 REEL_MUST_USE reel_status reel_writer_commit(reel_writer *writer);
 /* Frees *writer and nulls it; NULL-safe. Without a successful commit the temporary is removed and

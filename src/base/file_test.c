@@ -101,6 +101,27 @@ static void test_writer_joins_small_and_large_pieces(void **state) {
     assert_null(map.data);
 }
 
+static void test_writer_goes_back_and_reads_what_it_wrote(void **state) {
+    place *p = *state;
+    reel_writer *w = NULL;
+    char back[16] = {0};
+    int64_t n = 0;
+    assert_int_equal(reel_writer_open(p->env, p->path, &w), REEL_OK);
+    assert_int_equal(reel_writer_write(w, "size????body", 12), REEL_OK);
+    assert_int_equal(reel_writer_read(w, 8, back, sizeof back, &n), REEL_OK);
+    assert_int_equal(n, 4);
+    assert_string_equal(back, "body");
+    assert_int_equal(reel_writer_read(w, 12, back, sizeof back, &n), REEL_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(reel_writer_write(w, "!", 1), REEL_OK); /* reading moved nothing */
+    assert_int_equal(reel_writer_seek(w, 4), REEL_OK);
+    assert_int_equal(reel_writer_write(w, "0013", 4), REEL_OK);
+    assert_int_equal(reel_writer_offset(w), 8);
+    assert_int_equal(reel_writer_commit(w), REEL_OK);
+    reel_writer_close(&w);
+    expect_contents(p, "size0013body!");
+}
+
 static void test_writer_closed_without_commit_leaves_the_old_file(void **state) {
     place *p = *state;
     assert_int_equal(reel_file_write(p->env, p->path, "old", 3), REEL_OK);
@@ -268,6 +289,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_file_write_then_read),
         TEST(test_writer_joins_small_and_large_pieces),
+        TEST(test_writer_goes_back_and_reads_what_it_wrote),
         TEST(test_writer_closed_without_commit_leaves_the_old_file),
         TEST(test_writer_two_at_once_do_not_meet),
         TEST(test_writer_fails_cleanly_at_every_call),
