@@ -39,6 +39,8 @@ struct reel_plan {
     char *arena;
     reel_plan_options options;
     reel_plan_stats stats;
+    reel_plan_after *after; /* or NULL */
+    void *after_context;
 };
 
 reel_plan_options reel_plan_options_default(void) {
@@ -379,6 +381,17 @@ void *reel_plan_data(const reel_plan *p, reel_var var) {
     return v->bound || v->last == FOREVER ? address(p, var) : NULL;
 }
 
+void reel_plan_set_after(reel_plan *p, reel_plan_after *after, void *context) {
+    p->after = after;
+    p->after_context = context;
+}
+
+int reel_plan_last_use(const reel_plan *p, reel_var var) {
+    if (var < 1 || var > p->n_values || !p->value[var].bound) return -1;
+    const int32_t last = p->value[var].last;
+    return last < p->n_calls ? last : -1;
+}
+
 reel_plan_stats reel_plan_get_stats(const reel_plan *p) {
     return p->stats;
 }
@@ -426,6 +439,9 @@ reel_status reel_plan_run(reel_plan *p, reel_profile_row *rows) {
             run_profiled(&p->call[k], &rows[k]);
         else
             p->call[k].call.kernel->run(&p->call[k].call);
+        if (!p->after) continue;
+        const reel_status status = p->after(p->after_context, k);
+        if (status != REEL_OK) return status;
     }
     p->stats.n_run_allocations += p->env->allocator.n_calls - n_calls;
     return REEL_OK;

@@ -58,6 +58,16 @@ void *reel_plan_data(const reel_plan *plan, reel_var var);
  * has n_records entries (reel_plan_get_stats) and is filled. */
 REEL_MUST_USE reel_status reel_plan_run(reel_plan *plan, reel_profile_row *rows);
 
+/* Called after record `index` of a run. Anything but REEL_OK ends the run with that status. It must
+ * not run or change the plan. */
+typedef reel_status reel_plan_after(void *context, int index);
+/* From now on runs call after; NULL: nobody. For weights that leave memory once they are read, and
+ * for stopping in the middle of a long run. */
+void reel_plan_set_after(reel_plan *plan, reel_plan_after *after, void *context);
+
+/* The last record that reads an input's or a parameter's memory, -1 when none does. */
+int reel_plan_last_use(const reel_plan *plan, reel_var var);
+
 reel_plan_stats reel_plan_get_stats(const reel_plan *plan);
 
 /* The call of the plan's record i (after dropping), for tests, dumps and benches. Borrowed. */

@@ -392,6 +392,45 @@ static void test_plan_run_refuses_an_unbound_input(void **state) {
     tape_rig_close(&g);
 }
 
+typedef struct follower {
+    int seen[8], n, stop_at;
+} follower;
+
+static reel_status follow(void *context, int index) {
+    follower *f = context;
+    f->seen[f->n++] = index;
+    return index == f->stop_at ? REEL_E_CANCELLED : REEL_OK;
+}
+
+static void test_plan_tells_after_each_record_and_stops_when_told(void **state) {
+    (void)state;
+    tape_rig g;
+    tape_rig_open(&g);
+    const reel_var x = input(&g, "x", ones), w = input(&g, "w", ones),
+                   unused = input(&g, "u", ones);
+    const reel_var h = reel_scale(g.tape, reel_add(g.tape, x, w), 2, 0);
+    const reel_var y = reel_mul(g.tape, h, w);
+    reel_tape_keep(g.tape, y);
+    assert_int_equal(reel_plan_new(g.tape, g.table, NULL, &g.plan), REEL_OK);
+    assert_int_equal(reel_plan_last_use(g.plan, x), 0);
+    assert_int_equal(reel_plan_last_use(g.plan, w), 2);
+    assert_int_equal(reel_plan_last_use(g.plan, unused), -1);
+    assert_int_equal(reel_plan_last_use(g.plan, h), -1); /* not the caller's memory */
+    follower f = {.stop_at = -1};
+    reel_plan_set_after(g.plan, follow, &f);
+    assert_int_equal(reel_plan_run(g.plan, NULL), REEL_OK);
+    assert_int_equal(f.n, 3);
+    assert_int_equal(f.seen[0], 0);
+    assert_int_equal(f.seen[2], 2);
+    f = (follower){.stop_at = 1};
+    assert_int_equal(reel_plan_run(g.plan, NULL), REEL_E_CANCELLED);
+    assert_int_equal(f.n, 2);
+    reel_plan_set_after(g.plan, NULL, NULL);
+    assert_int_equal(reel_plan_run(g.plan, NULL), REEL_OK);
+    assert_int_equal(f.n, 2);
+    tape_rig_close(&g);
+}
+
 /* Lines of reel_profile_write. */
 typedef struct report {
     int n;
@@ -459,6 +498,7 @@ int main(void) {
         cmocka_unit_test(test_plan_takes_the_strongest_kernel_that_accepts),
         cmocka_unit_test(test_plan_passes_on_a_failed_preparation),
         cmocka_unit_test(test_plan_run_refuses_an_unbound_input),
+        cmocka_unit_test(test_plan_tells_after_each_record_and_stops_when_told),
         cmocka_unit_test(test_profile_rows_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
