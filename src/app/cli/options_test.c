@@ -15,6 +15,8 @@ typedef struct values {
     const char *isa;
     const char *out;
     bool json;
+    int64_t seed, room;
+    reel_option_size size;
 } values;
 
 static const reel_option options[] = {
@@ -45,7 +47,32 @@ static const reel_option options[] = {
      .help = "file",
      .offset = offsetof(values, out),
      .kind = REEL_OPTION_TEXT},
-    {.name = "json", .help = "as JSON", .offset = offsetof(values, json), .kind = REEL_OPTION_FLAG},
+    {.name = "json",
+     .short_name = 'j',
+     .help = "as JSON",
+     .offset = offsetof(values, json),
+     .kind = REEL_OPTION_FLAG},
+    {.name = "seed",
+     .short_name = 's',
+     .value = "N",
+     .help = "seed",
+     .offset = offsetof(values, seed),
+     .kind = REEL_OPTION_SEED},
+    {.name = "room",
+     .value = "SIZE",
+     .help = "memory",
+     .min = 1 << 20,
+     .max = 0x1p40,
+     .offset = offsetof(values, room),
+     .kind = REEL_OPTION_BYTES},
+    {.name = "size",
+     .short_name = 'S',
+     .value = "WxH",
+     .help = "size",
+     .min = 16,
+     .max = 8192,
+     .offset = offsetof(values, size),
+     .kind = REEL_OPTION_SIZE},
 };
 
 static const reel_usage usage = {.command = "probe",
@@ -100,6 +127,84 @@ static void test_options_values_are_read_in_both_spellings(void **state) {
     assert_string_equal(p.operand[1], "y");
 }
 
+static void test_options_short_names_take_values_behind_and_after(void **state) {
+    (void)state;
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "-s", "7", "-j", "x", "-S64x48"), REEL_OK);
+    assert_int_equal(v.seed, 7);
+    assert_true(v.json);
+    assert_int_equal(v.size.width, 64);
+    assert_int_equal(v.size.height, 48);
+    assert_int_equal(PARSE(&v, &p, "x", "-s8"), REEL_OK);
+    assert_int_equal(v.seed, 8);
+}
+
+static void test_options_given_tells_what_was_there(void **state) {
+    (void)state;
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "-s", "0", "x"), REEL_OK);
+    assert_true(reel_option_given(&usage, &p, "seed"));
+    assert_false(reel_option_given(&usage, &p, "threads")); /* it has a default */
+    assert_false(reel_option_given(&usage, &p, "size"));
+}
+
+static void test_options_bytes_have_units(void **state) {
+    (void)state;
+    values v = {0};
+    reel_parsed p;
+    static const struct {
+        const char *word;
+        int64_t want;
+    } good[] = {{"--room=1048576", 1 << 20}, {"--room=1M", 1 << 20},    {"--room=1.5G", 3ll << 29},
+                {"--room=2GiB", 2ll << 30},  {"--room=1024K", 1 << 20}, {"--room=1T", 1ll << 40},
+                {"--room=3MB", 3 << 20}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(PARSE(&v, &p, "x", good[i].word), REEL_OK);
+        assert_int_equal(v.room, good[i].want);
+    }
+    static const char *const bad[] = {
+        "0",    "-1",  "1e308", "nan", "G",   "1Q",  "1GG",
+        "1.M.", "2T",  "5",     "",    " 1M", "1 M", "9223372036854775808",
+        "1Gi",  "0x1M"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char word[64], given[64];
+        snprintf(word, sizeof word, "--room=%s", bad[i]);
+        snprintf(given, sizeof given, "'%s'", bad[i]);
+        refused(word, "--room", given, "1M to 1T");
+    }
+}
+
+static void test_options_sizes_are_two_numbers(void **state) {
+    (void)state;
+    static const char *const bad[] = {"0x0",    "64",      "x64",   "64x",
+                                      "64x-48", "64x48x2", "nan",   "15x64",
+                                      "64x15",  "8193x64", "1e308", "64 x48",
+                                      "64x 48", "64.5x48", "-1",    "64x99999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char word[64], given[64];
+        snprintf(word, sizeof word, "--size=%s", bad[i]);
+        snprintf(given, sizeof given, "'%s'", bad[i]);
+        refused(word, "--size", given, "16 to 8192");
+    }
+}
+
+static void test_options_bad_seeds_are_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {"-1", "1e308", "nan", "x", "9223372036854775808", "", "1.0"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char word[64], given[64];
+        snprintf(word, sizeof word, "--seed=%s", bad[i]);
+        snprintf(given, sizeof given, "'%s'", bad[i]);
+        refused(word, "--seed", given, "0 to 9223372036854775807");
+    }
+    values v = {0};
+    reel_parsed p;
+    assert_int_equal(PARSE(&v, &p, "x", "--seed=9223372036854775807"), REEL_OK);
+    assert_true(v.seed == INT64_MAX);
+}
+
 static void test_options_range_ends_are_inside(void **state) {
     (void)state;
     values v = {0};
@@ -142,7 +247,8 @@ static void test_options_other_mistakes_are_named(void **state) {
     refused("--json=yes", "--json", "'yes'", "no value");
     refused("--thread=3", "--thread=3", "no such option", "reel probe --help");
     refused("--threadsx", "--threadsx", "no such option", "--help");
-    refused("-j", "-j", "no such option", "--help");
+    refused("-k", "-k", "no such option", "--help");
+    refused("-s", "--seed", "nothing", "N");
     refused("--threads", "--threads", "nothing", "N");
 }
 
@@ -189,6 +295,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_defaults_hold_when_nothing_is_given),
         cmocka_unit_test(test_options_values_are_read_in_both_spellings),
+        cmocka_unit_test(test_options_short_names_take_values_behind_and_after),
+        cmocka_unit_test(test_options_given_tells_what_was_there),
+        cmocka_unit_test(test_options_bytes_have_units),
+        cmocka_unit_test(test_options_sizes_are_two_numbers),
+        cmocka_unit_test(test_options_bad_seeds_are_refused),
         cmocka_unit_test(test_options_range_ends_are_inside),
         cmocka_unit_test(test_options_bad_counts_are_refused),
         cmocka_unit_test(test_options_bad_numbers_are_refused),
