@@ -73,7 +73,7 @@ install: all ## install below PREFIX (/usr/local)
 	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
 format: check-deps ## apply clang-format to every C file
-	@git ls-files -z --cached --others --exclude-standard '*.c' '*.h' | xargs -0 clang-format -i
+	@git ls-files -z --cached --others --exclude-standard '*.c' '*.cc' '*.h' | xargs -0 clang-format -i
 
 clean: ## remove what was built
 	@rm -rf build build-debug build-asan build-tsan build-fuzz build-arm64 build-mutants

@@ -20,5 +20,8 @@ if(REEL_FFMPEG)
   # static FFmpeg needs and nobody has installed.
   set(REEL_PC_PRIVATE "-lavformat -lavcodec -lswscale -lavutil ${REEL_PC_PRIVATE}")
 endif()
+if(REEL_SENTENCEPIECE)
+  set(REEL_PC_PRIVATE "-lsentencepiece_train -lsentencepiece -lstdc++ ${REEL_PC_PRIVATE}")
+endif()
 configure_file(cmake/reel.pc.in reel.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/reel.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
