@@ -160,6 +160,15 @@ void reel_json_out_real(reel_json_out *out, double x) {
     append_word(out, digits);
 }
 
+void reel_json_out_f32(reel_json_out *out, float x) {
+    char digits[40];
+    for (int precision = 6; precision <= 9; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, (double)x);
+        if (strtof(digits, NULL) == x) break;
+    }
+    reel_json_out_real(out, strtod(digits, NULL));
+}
+
 void reel_json_out_bool(reel_json_out *out, bool x) {
     append_word(out, x ? "true" : "false");
 }

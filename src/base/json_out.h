@@ -42,6 +42,8 @@ void reel_json_out_string(reel_json_out *out, const char *text);
 void reel_json_out_int(reel_json_out *out, int64_t x);
 /* The shortest digits that read back to x; NaN and infinities, which JSON has not, as null. */
 void reel_json_out_real(reel_json_out *out, double x);
+/* The same for the nearest float: 0.7f is 0.7, not 0.699999988. */
+void reel_json_out_f32(reel_json_out *out, float x);
 void reel_json_out_bool(reel_json_out *out, bool x);
 void reel_json_out_null(reel_json_out *out);
 

@@ -153,19 +153,33 @@ static double spread(const reel_param *p) {
     }
 }
 
-static void fill(reel_param *p, uint64_t seed) {
+void reel_param_values(const reel_param *p, uint64_t seed, int64_t first, int64_t n, float *out) {
     const uint64_t stream = reel_rng_stream(p->name);
     const double width = spread(p);
-    const int64_t n = reel_shape_count(&p->shape);
+    const reel_init_kind kind = p->init.kind;
+    if (kind == REEL_INIT_NORMAL)
+        reel_rng_fill_normal(seed, stream, (uint64_t)first, n, out);
+    else if (kind != REEL_INIT_ZERO && kind != REEL_INIT_ONE)
+        reel_rng_fill_uniform(seed, stream, (uint64_t)first, n, out);
     for (int64_t i = 0; i < n; i++) {
-        double x = 0;
-        if (p->init.kind == REEL_INIT_ONE)
-            x = 1;
-        else if (p->init.kind == REEL_INIT_NORMAL)
-            x = width * (double)reel_rng_normal(seed, stream, (uint64_t)i);
-        else if (p->init.kind != REEL_INIT_ZERO)
-            x = width * (2 * (double)reel_rng_uniform(seed, stream, (uint64_t)i) - 1);
-        reel_dtype_store(p->dtype, p->data, i, (float)x);
+        if (kind == REEL_INIT_ZERO || kind == REEL_INIT_ONE)
+            out[i] = kind == REEL_INIT_ONE;
+        else if (kind == REEL_INIT_NORMAL)
+            out[i] = (float)(width * (double)out[i]);
+        else
+            out[i] = (float)(width * (2 * (double)out[i] - 1));
+    }
+}
+
+static void fill(reel_param *p, uint64_t seed) {
+    enum { PIECE = 1 << 12 };
+    float draft[PIECE];
+    const int64_t all = reel_shape_count(&p->shape);
+    for (int64_t first = 0; first < all; first += PIECE) {
+        const int64_t n = all - first < PIECE ? all - first : PIECE;
+        reel_param_values(p, seed, first, n, draft);
+        reel_dtype_cast(p->dtype, (char *)p->data + first * reel_dtype_bytes(p->dtype), REEL_F32,
+                        draft, n);
     }
 }
 

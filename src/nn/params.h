@@ -67,6 +67,11 @@ bool reel_params_closed(const reel_params *params);
  * element i of a parameter depends on (seed, its name, i) alone. */
 REEL_MUST_USE reel_status reel_params_initialise(reel_params *params, uint64_t seed);
 
+/* Elements [first, first + n) of what the function above fills a parameter with, before they are
+ * rounded to its dtype: for who writes a model without holding it. */
+void reel_param_values(const reel_param *param, uint64_t seed, int64_t first, int64_t n,
+                       float *out);
+
 /* Starts a new recording: parameters get fresh values on the tape that asks next. */
 void reel_params_begin_recording(reel_params *params);
 /* The parameter as a value of tape: made at the first call of a recording, the same one after. */

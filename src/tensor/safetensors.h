@@ -80,6 +80,18 @@ REEL_MUST_USE reel_status reel_safetensors_write(reel_env *env, const char *path
                                                  const reel_named_tensor *tensors, int64_t n,
                                                  const reel_metadata *metadata, int64_t n_metadata);
 
+/* Puts elements [first, first + n) of tensor i of the caller's list into out, in its dtype. */
+typedef reel_status reel_tensor_produce(void *context, int64_t i, int64_t first, int64_t n,
+                                        void *out);
+
+/* The same for tensors whose data does not exist yet (NULL): produce makes it in pieces of a few
+ * MiB, in rising order within a tensor, and its failure is returned. */
+REEL_MUST_USE reel_status reel_safetensors_write_from(reel_env *env, const char *path,
+                                                      const reel_named_tensor *tensors, int64_t n,
+                                                      const reel_metadata *metadata,
+                                                      int64_t n_metadata,
+                                                      reel_tensor_produce *produce, void *context);
+
 /* The format's word for a dtype: "F32", "BF16". Static storage. */
 const char *reel_safetensors_dtype_name(reel_dtype dtype);
 

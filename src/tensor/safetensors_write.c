@@ -42,7 +42,7 @@ static reel_status check_text(reel_env *env, const char *what, const char *text)
     return REEL_OK;
 }
 
-static reel_status check_tensor(reel_env *env, const reel_named_tensor *t) {
+static reel_status check_tensor(reel_env *env, const reel_named_tensor *t, bool produced) {
     reel_status status = check_text(env, "tensor's name", t->name);
     if (status != REEL_OK) return status;
     if (strcmp(t->name, "__metadata__") == 0)
@@ -52,7 +52,7 @@ static reel_status check_tensor(reel_env *env, const reel_named_tensor *t) {
         reel_fail_within(env, "tensor %.160s", t->name);
         return status;
     }
-    if (!t->tensor.data && reel_tensor_bytes(&t->tensor) > 0)
+    if (!produced && !t->tensor.data && reel_tensor_bytes(&t->tensor) > 0)
         return reel_fail(env, REEL_E_ARG, "tensor %.160s has no data", t->name);
     return REEL_OK;
 }
@@ -63,13 +63,16 @@ typedef struct contents {
     int64_t n;
     const reel_metadata **pair;
     int64_t n_pairs;
+    const reel_named_tensor *list; /* the caller's, unsorted */
+    reel_tensor_produce *produce;  /* NULL: the tensors have data */
+    void *context;
 } contents;
 
 /* Sorted twice: by name, so that a double one is found, then in the order of the file. */
 static reel_status order_tensors(reel_env *env, contents *c, const reel_named_tensor *tensors) {
     for (int64_t i = 0; i < c->n; i++) {
         c->tensor[i] = &tensors[i];
-        const reel_status status = check_tensor(env, &tensors[i]);
+        const reel_status status = check_tensor(env, &tensors[i], c->produce != NULL);
         if (status != REEL_OK) return status;
     }
     if (c->n == 0) return REEL_OK;
@@ -142,6 +145,27 @@ static reel_status put_header(reel_env *env, reel_json_out *out, const contents 
     return REEL_OK;
 }
 
+static reel_status write_produced(reel_env *env, reel_writer *w, const contents *c,
+                                  const reel_named_tensor *t) {
+    enum { PIECE_BYTES = 4 << 20 };
+    const int64_t size = reel_dtype_bytes(t->tensor.dtype), all = reel_tensor_count(&t->tensor);
+    void *piece = reel_alloc(env, PIECE_BYTES, "safetensors");
+    reel_status status = piece ? REEL_OK : REEL_E_NOMEM;
+    for (int64_t first = 0; first < all && status == REEL_OK; first += PIECE_BYTES / size) {
+        const int64_t n = all - first < PIECE_BYTES / size ? all - first : PIECE_BYTES / size;
+        status = c->produce(c->context, t - c->list, first, n, piece);
+        if (status == REEL_OK) status = reel_writer_write(w, piece, n * size);
+    }
+    reel_free(env, piece);
+    return status;
+}
+
+static reel_status write_tensor(reel_env *env, reel_writer *w, const contents *c,
+                                const reel_named_tensor *t) {
+    if (c->produce) return write_produced(env, w, c, t);
+    return reel_writer_write(w, t->tensor.data, reel_tensor_bytes(&t->tensor));
+}
+
 static reel_status write_file(reel_env *env, const char *path, const char *header, int64_t bytes,
                               const contents *c) {
     const int64_t padding = (8 - bytes % 8) % 8;
@@ -155,21 +179,22 @@ static reel_status write_file(reel_env *env, const char *path, const char *heade
     if (status == REEL_OK) status = reel_writer_write(w, header, bytes);
     if (status == REEL_OK) status = reel_writer_write(w, "        ", padding);
     for (int64_t i = 0; i < c->n && status == REEL_OK; i++)
-        status = reel_writer_write(w, c->tensor[i]->tensor.data,
-                                   reel_tensor_bytes(&c->tensor[i]->tensor));
+        status = write_tensor(env, w, c, c->tensor[i]);
     if (status == REEL_OK) status = reel_writer_commit(w);
     reel_writer_close(&w);
     return status;
 }
 
-reel_status reel_safetensors_write(reel_env *env, const char *path,
-                                   const reel_named_tensor *tensors, int64_t n,
-                                   const reel_metadata *metadata, int64_t n_metadata) {
+reel_status reel_safetensors_write_from(reel_env *env, const char *path,
+                                        const reel_named_tensor *tensors, int64_t n,
+                                        const reel_metadata *metadata, int64_t n_metadata,
+                                        reel_tensor_produce *produce, void *context) {
     reel_arena arena;
     reel_arena_init(&arena, env, 1 << 14, "safetensors");
     reel_json_out out;
     reel_json_out_init(&out, env);
-    contents c = {.n = n, .n_pairs = n_metadata};
+    contents c = {
+        .n = n, .n_pairs = n_metadata, .list = tensors, .produce = produce, .context = context};
     c.tensor = reel_arena_calloc(&arena, n, sizeof *c.tensor);
     c.pair = reel_arena_calloc(&arena, n_metadata, sizeof *c.pair);
     reel_status status = c.tensor && c.pair ? REEL_OK : REEL_E_NOMEM;
@@ -183,4 +208,10 @@ reel_status reel_safetensors_write(reel_env *env, const char *path,
     reel_json_out_deinit(&out);
     reel_arena_deinit(&arena);
     return status;
+}
+
+reel_status reel_safetensors_write(reel_env *env, const char *path,
+                                   const reel_named_tensor *tensors, int64_t n,
+                                   const reel_metadata *metadata, int64_t n_metadata) {
+    return reel_safetensors_write_from(env, path, tensors, n, metadata, n_metadata, NULL, NULL);
 }

@@ -30,6 +30,17 @@ static reel_var wanted_text_encoder(reel_nn *nn, const reel_t5_config *c) {
     return reel_t5(nn, c, &input);
 }
 
+/* Two latents: a first one alone has no use for what lies between frames. */
+static void wanted_vae(reel_nn *nn, const reel_wan_vae_config *c) {
+    reel_tape *t = nn->tape;
+    const int64_t s = reel_wan_vae_factor_s(c), F = 1 + reel_wan_vae_factor_t(c);
+    reel_var logvar;
+    reel_wan_vae_encode(
+        nn, c, reel_tape_input(t, REEL_F32, REEL_SHAPE(1, 3, F, s, s), "video", NULL), &logvar);
+    reel_wan_vae_decode(
+        nn, c, reel_tape_input(t, REEL_F32, REEL_SHAPE(1, c->z_dim, 2, 1, 1), "latent", NULL));
+}
+
 reel_status reel_component_declare(reel_env *env, const reel_component_config *config,
                                    reel_dtype weights, reel_params *params) {
     reel_tape *tape;
@@ -39,6 +50,8 @@ reel_status reel_component_declare(reel_env *env, const reel_component_config *c
     nn.weights = weights;
     if (config->kind == REEL_COMPONENT_TRANSFORMER)
         wanted_transformer(&nn, &config->transformer);
+    else if (config->kind == REEL_COMPONENT_VAE)
+        wanted_vae(&nn, &config->vae);
     else
         wanted_text_encoder(&nn, &config->text_encoder);
     status = reel_tape_status(tape);

@@ -7,6 +7,7 @@
 
 static const char *const kind_name[REEL_COMPONENT_COUNT] = {
     [REEL_COMPONENT_TRANSFORMER] = "transformer",
+    [REEL_COMPONENT_VAE] = "vae",
     [REEL_COMPONENT_TEXT_ENCODER] = "text_encoder",
 };
 
@@ -25,6 +26,8 @@ const char *reel_component_class(const reel_component_config *config) {
     switch (config->kind) {
     case REEL_COMPONENT_TRANSFORMER:
         return "WanTransformer3DModel";
+    case REEL_COMPONENT_VAE:
+        return "AutoencoderKLWan";
     default:
         return config->text_encoder.shared_bias ? "T5EncoderModel" : "UMT5EncoderModel";
     }
@@ -166,6 +169,125 @@ static void write_transformer(reel_json_out *out, const reel_wan_dit_config *c) 
         reel_json_out_null(out);
 }
 
+/* ---- the video autoencoder ---- */
+
+/* Reads latents_mean or latents_std, whose length has to be z_dim when it is given. */
+static void read_statistics(reel_fields *f, const char *key, int64_t z_dim, float *out) {
+    double given[REEL_WAN_VAE_CHANNELS];
+    int64_t n = -1;
+    reel_field_reals(f, key, given, REEL_WAN_VAE_CHANNELS, &n);
+    if (f->status != REEL_OK || n < 0) return;
+    if (n != z_dim)
+        f->status = reel_json_fail(f->at, REEL_E_FORMAT,
+                                   "%s: wanted one number for each of z_dim %lld channels, got "
+                                   "%lld",
+                                   key, (long long)z_dim, (long long)n);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (float)given[i];
+}
+
+/* A config that says nothing of the statistics has Wan 2.1's when it has their 16 channels. */
+static void default_statistics(reel_wan_vae_config *c) {
+    for (int64_t i = 0; i < c->z_dim && c->z_dim != 16; i++) {
+        c->latents_mean[i] = 0;
+        c->latents_std[i] = 1;
+    }
+}
+
+static void read_levels(reel_fields *f, reel_wan_vae_config *c) {
+    int64_t n = c->n_levels, n_between = c->n_levels - 1;
+    reel_field_ints(f, "dim_mult", 1, MOST, c->dim_mult, REEL_WAN_VAE_LEVELS, &n);
+    reel_field_bools(f, "temperal_downsample", c->temperal_downsample, REEL_WAN_VAE_LEVELS - 1,
+                     &n_between);
+    if (f->status == REEL_OK && (n < 1 || n_between != n - 1))
+        f->status =
+            reel_json_fail(f->at, REEL_E_FORMAT,
+                           "temperal_downsample: wanted one entry between two of dim_mult's "
+                           "%lld, got %lld",
+                           (long long)n, (long long)n_between);
+    c->n_levels = n;
+}
+
+static reel_status read_vae(const reel_json *at, reel_wan_vae_config *c) {
+    static const char *const class[] = {"AutoencoderKLWan"};
+    static const char *const harmless[] = {"dropout", "clip_output", NULL};
+    int only;
+    *c = reel_wan_vae_config_default();
+    c->scale_factor_temporal = c->scale_factor_spatial = 0;
+    c->patch_size = 0;
+    reel_fields f = reel_fields_begin(at);
+    reel_field_word(&f, "_class_name", class, 1, &only);
+    reel_field_int(&f, "base_dim", 1, MOST, &c->base_dim);
+    reel_field_int_or_null(&f, "decoder_base_dim", 1, MOST, &c->decoder_base_dim);
+    reel_field_int(&f, "z_dim", 1, REEL_WAN_VAE_CHANNELS, &c->z_dim);
+    read_levels(&f, c);
+    reel_field_int(&f, "num_res_blocks", 1, MOST, &c->num_res_blocks);
+    reel_field_bool(&f, "is_residual", &c->is_residual);
+    reel_field_int(&f, "in_channels", 1, MOST, &c->in_channels);
+    reel_field_int(&f, "out_channels", 1, MOST, &c->out_channels);
+    reel_field_int_or_null(&f, "patch_size", 1, MOST, &c->patch_size);
+    reel_field_int_or_null(&f, "scale_factor_temporal", 1, MOST, &c->scale_factor_temporal);
+    reel_field_int_or_null(&f, "scale_factor_spatial", 1, MOST, &c->scale_factor_spatial);
+    default_statistics(c);
+    read_statistics(&f, "latents_mean", c->z_dim, c->latents_mean);
+    read_statistics(&f, "latents_std", c->z_dim, c->latents_std);
+    reel_field_absent(&f, "attn_scales", "attention between the levels of the autoencoder");
+    reel_fields_harmless(&f, harmless);
+    if (!c->patch_size) c->patch_size = 1;
+    return reel_fields_end(&f);
+}
+
+static void write_reals(reel_json_out *out, const char *key, const float *x, int64_t n) {
+    reel_json_out_key(out, key);
+    reel_json_out_array_begin(out);
+    for (int64_t i = 0; i < n; i++)
+        reel_json_out_f32(out, x[i]);
+    reel_json_out_end(out);
+}
+
+static void write_vae(reel_json_out *out, const reel_wan_vae_config *c) {
+    const struct {
+        const char *name;
+        int64_t value, none; /* written as null when it is that */
+    } field[] = {
+        {"base_dim", c->base_dim, 0},
+        {"decoder_base_dim", c->decoder_base_dim, 0},
+        {"in_channels", c->in_channels, 0},
+        {"num_res_blocks", c->num_res_blocks, 0},
+        {"out_channels", c->out_channels, 0},
+        {"patch_size", c->patch_size, 1},
+        {"scale_factor_spatial", reel_wan_vae_factor_s(c), 0},
+        {"scale_factor_temporal", reel_wan_vae_factor_t(c), 0},
+        {"z_dim", c->z_dim, 0},
+    };
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+        reel_json_out_key(out, field[i].name);
+        if (field[i].value == field[i].none)
+            reel_json_out_null(out);
+        else
+            reel_json_out_int(out, field[i].value);
+    }
+    reel_json_out_key(out, "attn_scales");
+    reel_json_out_array_begin(out);
+    reel_json_out_end(out);
+    reel_json_out_key(out, "dim_mult");
+    reel_json_out_array_begin(out);
+    for (int64_t i = 0; i < c->n_levels; i++)
+        reel_json_out_int(out, c->dim_mult[i]);
+    reel_json_out_end(out);
+    reel_json_out_key(out, "temperal_downsample");
+    reel_json_out_array_begin(out);
+    for (int64_t i = 0; i + 1 < c->n_levels; i++)
+        reel_json_out_bool(out, c->temperal_downsample[i]);
+    reel_json_out_end(out);
+    reel_json_out_key(out, "dropout");
+    reel_json_out_real(out, 0);
+    reel_json_out_key(out, "is_residual");
+    reel_json_out_bool(out, c->is_residual);
+    write_reals(out, "latents_mean", c->latents_mean, c->z_dim);
+    write_reals(out, "latents_std", c->latents_std, c->z_dim);
+}
+
 /* ---- the text encoder ---- */
 
 static reel_status read_text_encoder(const reel_json *at, reel_t5_config *c) {
@@ -268,6 +390,8 @@ static reel_status check(reel_env *env, const reel_component_config *config) {
     switch (config->kind) {
     case REEL_COMPONENT_TRANSFORMER:
         return reel_wan_dit_config_check(env, &config->transformer);
+    case REEL_COMPONENT_VAE:
+        return reel_wan_vae_config_check(env, &config->vae);
     default:
         return reel_t5_config_check(env, &config->text_encoder);
     }
@@ -289,6 +413,9 @@ reel_status reel_component_config_read(const reel_json *at, reel_component_kind 
     switch (kind) {
     case REEL_COMPONENT_TRANSFORMER:
         status = read_wan(at, &c);
+        break;
+    case REEL_COMPONENT_VAE:
+        status = read_vae(at, &c.vae);
         break;
     default:
         status = read_text_encoder(at, &c.text_encoder);
@@ -316,7 +443,10 @@ void reel_component_config_write(reel_json_out *out, const reel_component_config
     } else {
         reel_json_out_key(out, "_class_name");
         reel_json_out_string(out, reel_component_class(config));
-        write_transformer(out, &config->transformer);
+        if (config->kind == REEL_COMPONENT_VAE)
+            write_vae(out, &config->vae);
+        else
+            write_transformer(out, &config->transformer);
     }
     reel_json_out_end(out);
 }

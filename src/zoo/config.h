@@ -13,15 +13,17 @@
 #include "base/json_out.h"
 #include "models/t5/t5.h"
 #include "models/wan/dit.h"
+#include "models/wan/vae.h"
 
 /* The parts of a pipeline that have weights. */
 typedef enum reel_component_kind {
     REEL_COMPONENT_TRANSFORMER,  /* WanTransformer3DModel */
+    REEL_COMPONENT_VAE,          /* AutoencoderKLWan */
     REEL_COMPONENT_TEXT_ENCODER, /* UMT5EncoderModel, T5EncoderModel */
     REEL_COMPONENT_COUNT,
 } reel_component_kind;
 
-/* "transformer", "text_encoder": the names of the subfolders. Static storage. */
+/* "transformer", "vae", "text_encoder": the names of the subfolders. Static storage. */
 const char *reel_component_name(reel_component_kind kind);
 /* The kind with that name, REEL_COMPONENT_COUNT when there is none. */
 reel_component_kind reel_component_parse(const char *name);
@@ -31,6 +33,7 @@ typedef struct reel_component_config {
     bool original; /* read from the original repository's config.json */
     union {
         reel_wan_dit_config transformer;
+        reel_wan_vae_config vae;
         reel_t5_config text_encoder;
     };
 } reel_component_config;

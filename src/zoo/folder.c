@@ -49,11 +49,13 @@ static const char *const weight_pickles[] = {
 static const char *const original_weights[REEL_COMPONENT_COUNT][4] = {
     [REEL_COMPONENT_TRANSFORMER] = {"diffusion_pytorch_model.safetensors",
                                     "diffusion_pytorch_model.safetensors.index.json"},
+    [REEL_COMPONENT_VAE] = {"Wan2.1_VAE.safetensors"},
     [REEL_COMPONENT_TEXT_ENCODER] = {"models_t5_umt5-xxl-enc-bf16.safetensors",
                                      "models_t5_umt5-xxl-enc-bf16.safetensors.index.json"},
 };
 static const char *const original_pickles[REEL_COMPONENT_COUNT][4] = {
     [REEL_COMPONENT_TRANSFORMER] = {"diffusion_pytorch_model.bin"},
+    [REEL_COMPONENT_VAE] = {"Wan2.1_VAE.pth"},
     [REEL_COMPONENT_TEXT_ENCODER] = {"models_t5_umt5-xxl-enc-bf16.pth"},
 };
 
@@ -146,6 +148,8 @@ static reel_status find_original_part(reel_folder *f, reel_component_kind kind) 
     f->config[kind] = (reel_component_config){.kind = kind, .original = true};
     if (kind == REEL_COMPONENT_TEXT_ENCODER)
         f->config[kind].text_encoder = reel_t5_config_default();
+    else
+        f->config[kind].vae = reel_wan_vae_config_default();
     return REEL_OK;
 }
 
@@ -154,6 +158,7 @@ static reel_status open_original(reel_folder *f) {
     f->index.has[REEL_COMPONENT_TRANSFORMER] = true;
     memcpy(f->index.pipeline, "WanPipeline", sizeof "WanPipeline");
     reel_status status = load_config(f, "config.json", REEL_COMPONENT_TRANSFORMER);
+    if (status == REEL_OK) status = find_original_part(f, REEL_COMPONENT_VAE);
     if (status == REEL_OK) status = find_original_part(f, REEL_COMPONENT_TEXT_ENCODER);
     if (status == REEL_OK) status = find_file(f, "google/umt5-xxl/spiece.model", &f->tokenizer);
     return status;

@@ -18,7 +18,8 @@ static const char index_text[] =
     "\"scheduler\":[\"diffusers\",\"UniPCMultistepScheduler\"],"
     "\"text_encoder\":[\"transformers\",\"UMT5EncoderModel\"],"
     "\"tokenizer\":[\"transformers\",\"T5TokenizerFast\"],"
-    "\"transformer\":[\"diffusers\",\"WanTransformer3DModel\"],\"transformer_2\":[null,null]}";
+    "\"transformer\":[\"diffusers\",\"WanTransformer3DModel\"],\"transformer_2\":[null,null],"
+    "\"vae\":[\"diffusers\",\"AutoencoderKLWan\"]}";
 static const char scheduler_text[] =
     "{\"_class_name\":\"UniPCMultistepScheduler\",\"beta_end\":0.02,\"beta_schedule\":\"linear\","
     "\"disable_corrector\":[],\"final_sigmas_type\":\"zero\",\"flow_shift\":5.0,"
@@ -44,6 +45,8 @@ static void make_diffusers(rig *r) {
         {"transformer/config.json", "tests/golden/wan_dit_t2v/config.json"},
         {"transformer/diffusion_pytorch_model.safetensors",
          "tests/golden/wan_dit_t2v/weights.safetensors"},
+        {"vae/config.json", "tests/golden/wan_vae_9f/config.json"},
+        {"vae/diffusion_pytorch_model.safetensors", "tests/golden/wan_vae_9f/weights.safetensors"},
         {"text_encoder/config.json", "tests/golden/umt5_encoder/config.json"},
         {"text_encoder/model.safetensors", "tests/golden/umt5_encoder/weights.safetensors"},
     };
@@ -104,6 +107,9 @@ static void test_folder_of_diffusers_opens_part_by_part(void **state) {
     open_part(&r, REEL_COMPONENT_TEXT_ENCODER, REEL_WEIGHTS_STORED);
     assert_int_equal(r.component->config.text_encoder.vocab_size, 50);
     assert_int_equal(reel_params_count(r.component->params), 32);
+    open_part(&r, REEL_COMPONENT_VAE, REEL_WEIGHTS_STORED);
+    assert_int_equal(r.component->config.vae.base_dim, 3);
+    assert_true(r.component->config.vae.latents_std[1] == 0.7f);
     open_part(&r, REEL_COMPONENT_TRANSFORMER, REEL_WEIGHTS_STORED);
     assert_int_equal(r.component->config.transformer.num_layers, 2);
     assert_int_equal(r.component->converted_bytes, 0);
@@ -184,8 +190,8 @@ static void test_folder_what_is_wrong_is_named(void **state) {
         {"model_index.json",
          "{\"_class_name\":\"WanPipeline\",\"transformer_2\":[\"diffusers\",\"X\"]}",
          REEL_E_UNSUPPORTED, "transformer_2", "two"},
-        {"model_index.json", "{\"_class_name\":\"WanPipeline\",\"vae\":7,\"transformer\":[1]}",
-         REEL_E_FORMAT, "transformer", "library"},
+        {"model_index.json", "{\"_class_name\":\"WanPipeline\",\"transformer\":[1]}", REEL_E_FORMAT,
+         "transformer", "library"},
         {"transformer/config.json", "{\"_class_name\":\"WanVACETransformer3DModel\"}",
          REEL_E_FORMAT, "transformer/config.json", "WanVACETransformer3DModel"},
         {"transformer/config.json",

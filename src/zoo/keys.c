@@ -1,10 +1,12 @@
 #include "zoo/keys.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One renaming. In `from`, # stands for a number; a row matches a name that is equal up to the end
- * of `from`, and what follows is kept. In `to`, each # is the next number. */
+ * of `from`, and what follows is kept. In `to`, each # is the next number; @ and % together are one
+ * number of a list that runs over the autoencoder's levels: the level, and the place in it. */
 typedef struct key_rule {
     const char *from, *to;
 } key_rule;
@@ -57,8 +59,56 @@ static const key_rule t5[] = {
     {NULL, NULL},
 };
 
+/* The decoder's list has num_res_blocks + 1 residual blocks and one upsampling in each level. */
+static const key_rule wan_vae[] = {
+    {"conv1.", "quant_conv."},
+    {"conv2.", "post_quant_conv."},
+    {"encoder.conv1.", "encoder.conv_in."},
+    {"encoder.downsamples.#.residual.0.", "encoder.down_blocks.#.norm1."},
+    {"encoder.downsamples.#.residual.2.", "encoder.down_blocks.#.conv1."},
+    {"encoder.downsamples.#.residual.3.", "encoder.down_blocks.#.norm2."},
+    {"encoder.downsamples.#.residual.6.", "encoder.down_blocks.#.conv2."},
+    {"encoder.downsamples.#.shortcut.", "encoder.down_blocks.#.conv_shortcut."},
+    {"encoder.downsamples.#.resample.", "encoder.down_blocks.#.resample."},
+    {"encoder.downsamples.#.time_conv.", "encoder.down_blocks.#.time_conv."},
+    {"encoder.middle.1.", "encoder.mid_block.attentions.0."},
+    {"encoder.head.0.", "encoder.norm_out."},
+    {"encoder.head.2.", "encoder.conv_out."},
+    {"decoder.conv1.", "decoder.conv_in."},
+    {"decoder.middle.1.", "decoder.mid_block.attentions.0."},
+    {"decoder.upsamples.#.residual.0.", "decoder.up_blocks.@.resnets.%.norm1."},
+    {"decoder.upsamples.#.residual.2.", "decoder.up_blocks.@.resnets.%.conv1."},
+    {"decoder.upsamples.#.residual.3.", "decoder.up_blocks.@.resnets.%.norm2."},
+    {"decoder.upsamples.#.residual.6.", "decoder.up_blocks.@.resnets.%.conv2."},
+    {"decoder.upsamples.#.shortcut.", "decoder.up_blocks.@.resnets.%.conv_shortcut."},
+    {"decoder.upsamples.#.resample.", "decoder.up_blocks.@.upsamplers.0.resample."},
+    {"decoder.upsamples.#.time_conv.", "decoder.up_blocks.@.upsamplers.0.time_conv."},
+    {"decoder.head.0.", "decoder.norm_out."},
+    {"decoder.head.2.", "decoder.conv_out."},
+    /* the two residual blocks around the attention in the middle are numbered 0 and 2, then 0 and 1
+     */
+    {"encoder.middle.0.residual.0.", "encoder.mid_block.resnets.0.norm1."},
+    {"encoder.middle.0.residual.2.", "encoder.mid_block.resnets.0.conv1."},
+    {"encoder.middle.0.residual.3.", "encoder.mid_block.resnets.0.norm2."},
+    {"encoder.middle.0.residual.6.", "encoder.mid_block.resnets.0.conv2."},
+    {"encoder.middle.2.residual.0.", "encoder.mid_block.resnets.1.norm1."},
+    {"encoder.middle.2.residual.2.", "encoder.mid_block.resnets.1.conv1."},
+    {"encoder.middle.2.residual.3.", "encoder.mid_block.resnets.1.norm2."},
+    {"encoder.middle.2.residual.6.", "encoder.mid_block.resnets.1.conv2."},
+    {"decoder.middle.0.residual.0.", "decoder.mid_block.resnets.0.norm1."},
+    {"decoder.middle.0.residual.2.", "decoder.mid_block.resnets.0.conv1."},
+    {"decoder.middle.0.residual.3.", "decoder.mid_block.resnets.0.norm2."},
+    {"decoder.middle.0.residual.6.", "decoder.mid_block.resnets.0.conv2."},
+    {"decoder.middle.2.residual.0.", "decoder.mid_block.resnets.1.norm1."},
+    {"decoder.middle.2.residual.2.", "decoder.mid_block.resnets.1.conv1."},
+    {"decoder.middle.2.residual.3.", "decoder.mid_block.resnets.1.norm2."},
+    {"decoder.middle.2.residual.6.", "decoder.mid_block.resnets.1.conv2."},
+    {NULL, NULL},
+};
+
 static const key_rule *const table[REEL_COMPONENT_COUNT] = {
     [REEL_COMPONENT_TRANSFORMER] = wan_dit,
+    [REEL_COMPONENT_VAE] = wan_vae,
     [REEL_COMPONENT_TEXT_ENCODER] = t5,
 };
 
@@ -67,7 +117,6 @@ enum { MAX_NUMBERS = 4 };
 /* The numbers a name has where its rule has #, as pieces of the name. */
 typedef struct numbers {
     const char *at[MAX_NUMBERS];
-    int length[MAX_NUMBERS];
     int n;
 } numbers;
 
@@ -81,23 +130,27 @@ static const char *match(const char *from, const char *name, numbers *found) {
         }
         const size_t digits = strspn(name, "0123456789");
         if (digits == 0 || digits > 9) return NULL;
-        found->at[found->n] = name;
-        found->length[found->n++] = (int)digits;
+        found->at[found->n++] = name;
         name += digits;
     }
     return name;
 }
 
-/* False when the new name does not fit: then no parameter has it either. */
-static bool translate(const key_rule *rule, const numbers *found, const char *rest,
+/* False when the new name does not fit: then no parameter has it either. level: entries of the
+ * list that one level has. */
+static bool translate(const key_rule *rule, const numbers *found, const char *rest, int level,
                       char text[REEL_KEY_BYTES]) {
     size_t n = 0;
     int next = 0;
-    for (const char *to = rule->to; *to && n < REEL_KEY_BYTES; to++) {
+    for (const char *to = rule->to; *to && n < REEL_KEY_BYTES - 16; to++) {
+        const int number = strchr("#@%", *to) ? atoi(found->at[next]) : 0;
         if (*to == '#') {
-            n += (size_t)snprintf(text + n, REEL_KEY_BYTES - n, "%.*s", found->length[next],
-                                  found->at[next]);
+            n += (size_t)snprintf(text + n, 16, "%d", number);
             next++;
+        } else if (*to == '@') {
+            n += (size_t)snprintf(text + n, 16, "%d", number / level);
+        } else if (*to == '%') {
+            n += (size_t)snprintf(text + n, 16, "%d", number % level);
         } else {
             text[n++] = *to;
         }
@@ -109,10 +162,11 @@ static bool translate(const key_rule *rule, const numbers *found, const char *re
 
 const char *reel_key_canonical(const reel_component_config *config, const char *name,
                                char text[REEL_KEY_BYTES]) {
+    const int level = config->kind == REEL_COMPONENT_VAE ? (int)config->vae.num_res_blocks + 2 : 1;
     for (const key_rule *rule = table[config->kind]; rule->from; rule++) {
         numbers found;
         const char *rest = match(rule->from, name, &found);
-        if (rest && translate(rule, &found, rest, text)) return text;
+        if (rest && translate(rule, &found, rest, level, text)) return text;
     }
     return name;
 }

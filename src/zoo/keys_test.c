@@ -36,6 +36,8 @@ static void test_keys_are_renamed_as_the_reference_does(void **state) {
     (void)state;
     const reel_component_config transformer = {.kind = REEL_COMPONENT_TRANSFORMER};
     const reel_component_config text_encoder = {.kind = REEL_COMPONENT_TEXT_ENCODER};
+    const reel_component_config vae = {.kind = REEL_COMPONENT_VAE, .vae.num_res_blocks = 2};
+    assert_int_equal(expect_map("wan_vae_9f", &vae), 194);
     assert_int_equal(expect_map("wan_dit_t2v", &transformer), 69);
     assert_int_equal(expect_map("wan_dit_i2v", &transformer), 87);
     assert_int_equal(expect_map("t5_encoder", &text_encoder), 30);

@@ -211,6 +211,7 @@ static reel_status read_parts(const reel_json *at, reel_model_index *index) {
         bool *has;
     } part[] = {
         {"transformer", &index->has[REEL_COMPONENT_TRANSFORMER]},
+        {"vae", &index->has[REEL_COMPONENT_VAE]},
         {"text_encoder", &index->has[REEL_COMPONENT_TEXT_ENCODER]},
         {"scheduler", &index->scheduler},
         {"tokenizer", &index->tokenizer},
