@@ -1,10 +1,14 @@
 /* A pool of workers around one atomic word.
  *
- * The word, `ticket`, holds the number of the current dispatch (high half) and the next piece of
- * it to be taken (low half). Taking a piece is one compare-and-swap on the word, so a worker can
- * never take a piece of a dispatch it has not looked at, and a dispatch need not wait for workers
- * that are asleep: it is over when the pieces are done, whoever did them. That matters on machines
- * where another process has a core: a barrier over all workers costs a scheduler quantum there.
+ * The word, `ticket`, holds the number of the current dispatch (high half) and how many pieces of
+ * it have been taken, from the front and from the back (16 bits each). Taking a piece is one
+ * compare-and-swap on the word, so a worker can never take a piece of a dispatch it has not looked
+ * at, and a dispatch need not wait for workers that are asleep: it is over when the pieces are
+ * done, whoever did them. That matters on machines where another process has a core: a barrier over
+ * all workers costs a scheduler quantum there.
+ *
+ * Even lanes take from the front, odd ones from the back: what a lane has written in one loop it is
+ * likely to read in the next, and another core's cache is slow to read from.
  *
  * Workers watch the word for some tens of microseconds after a piece and then sleep on a condition
  * variable; the tape's runner dispatches more often than that, so they stay hot through a run.
@@ -30,9 +34,8 @@ static const int64_t spin_ns = 40 * 1000; /* a wake-up through the kernel costs 
 /* The low half of the ticket counts the pieces taken; this value says that none may be. */
 #define CLOSED UINT32_MAX
 
-/* A longer loop becomes several dispatches. The limit could be 2^32 - 1; at 2^20 a dispatch still
- * costs nothing beside its pieces, and the seam is tested. */
-static const int64_t max_pieces = 1 << 20;
+/* A longer loop becomes several dispatches: either end's count has to fit. */
+static const int64_t max_pieces = 1 << 15;
 
 struct worker {
     reel_threads *pool;
@@ -107,18 +110,20 @@ static uint32_t take_pieces(reel_threads *p, int lane) {
     const uint32_t dispatch = (uint32_t)(ticket >> 32);
     if ((uint32_t)ticket == CLOSED) return dispatch - 1;
     for (;;) {
-        const uint32_t piece = (uint32_t)ticket;
+        const uint32_t front = (uint32_t)ticket & 0xffff, back = (uint32_t)ticket >> 16;
         /* Acquire, paired with the release stores in dispatch_range: if any of these is already
          * the next dispatch's, then the ticket has moved on too and the exchange must fail. */
         reel_task *task = atomic_load_explicit(&p->task, memory_order_acquire);
         void *context = atomic_load_explicit(&p->context, memory_order_acquire);
         const uint32_t n = atomic_load_explicit(&p->n_pieces, memory_order_acquire);
         const int64_t first = atomic_load_explicit(&p->first, memory_order_acquire);
-        if ((uint32_t)(ticket >> 32) != dispatch || piece >= n) break;
-        if (!atomic_compare_exchange_weak_explicit(&p->ticket, &ticket, ticket + 1,
+        if ((uint32_t)(ticket >> 32) != dispatch || front + back >= n) break;
+        const bool from_back = lane % 2 == 1;
+        if (!atomic_compare_exchange_weak_explicit(&p->ticket, &ticket,
+                                                   ticket + (from_back ? 0x10000 : 1),
                                                    memory_order_acq_rel, memory_order_acquire))
             continue; /* ticket now holds what is there */
-        task(context, first + piece, lane);
+        task(context, first + (from_back ? n - 1 - back : front), lane);
         n_mine++;
         ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
     }

@@ -10,6 +10,8 @@
  */
 #include "cpu/simd/gemm.h"
 
+#include <math.h>
+
 #include "cpu/simd/activation.h"
 #include "cpu/simd/gemm_kernel.h"
 
@@ -35,44 +37,63 @@ static int64_t parts(int64_t n, int64_t of) {
     return (n + of - 1) / of;
 }
 
-/* Bounds of blocks, and what the cutting costs: every column of blocks reads a again, every row of
- * blocks reads and packs b again. */
+/* ---- cutting ---- */
+
+/* Bounds of blocks, and the work of a piece beside its products, which count 1 for each word of a
+ * and of b that meet: for each word of its slices, for each word of its part of y, for being one.
+ */
 typedef struct limits {
     int64_t unit_m, unit_n, max_m, max_n;
-    int64_t cost_a, cost_b;           /* of a row of a, of a column of b, relative */
-    int64_t piece_flops, most_pieces; /* a piece has to be worth packing for */
+    double per_a, per_b, per_y, piece;
 } limits;
 
 static limits limits_of(const reel_gemm *g, const schedule *s) {
+    /* a slice of b and half as much of a or of sums are what the L2 is for */
+    const int64_t wide = most(2, least(8, (72 << 10) / s->QB / NR)) * NR;
     if (!s->tiles)
-        return g->a.k_inside ? (limits){MR, NR, 640, 4 * NR, 1, 2, 4000000, 32}
-                             : (limits){MR, NR, 256, 4 * NR, 2, 2, 4000000, 32};
-    if (s->a_packed) return (limits){32, 32, 512, 512, 3, 2, 32000000, 16};
+        return g->a.k_inside ? (limits){MR, VF_N, 640, wide, 1, 8, 10, 1e4}
+                             : (limits){MR, VF_N, 256, 4 * NR, 8, 8, 10, 1e4};
+    /* tiles are eight times as fast, all else is not */
+    if (s->a_packed) return (limits){32, 32, 512, 512, 48, 32, 80, 2e5};
     /* a slice of b, 1.25 MiB at most, is read again for every 32 rows: it is what the L2 is for */
     const int64_t max_n = least(512, (320 << 10) / s->QB / 32 * 32);
-    return (limits){32, 32, 1280, max_n, 1, 2, 32000000, 16};
+    return (limits){32, 32, 1280, max_n, 16, 32, 80, 2e5};
 }
 
-/* The cheapest cut into at least as many pieces as are worth it: two from 2 MFLOP on. */
+/* The next larger count of parts that makes them smaller, when `size` of n units is their size. */
+static int64_t finer(int64_t n, int64_t size) {
+    return size > 1 ? parts(n, size - 1) : n + 1;
+}
+
+/* The cut that is cheapest on two lanes and on four: the same for any number, so that the bytes
+ * are. What suits four suits two, and is cut no finer than it pays; large products have pieces for
+ * all. */
 static void cut_blocks(const reel_gemm *g, schedule *s) {
+    enum { MOST_PIECES = 32 };
     const limits l = limits_of(g, s);
-    const double flops = 2.0 * (double)g->M * (double)g->N * (double)g->K;
-    const double worth = flops / (double)l.piece_flops;
     const int64_t all_m = most(1, parts(g->M, l.unit_m)), all_n = most(1, parts(g->N, l.unit_n));
     const int64_t least_m = most(1, parts(g->M, l.max_m)), least_n = most(1, parts(g->N, l.max_n));
-    const int64_t wanted = least(worth < 1e3 ? most((int64_t)worth, flops > 2e6 ? 2 : 1) : 1000,
-                                 least(l.most_pieces, all_m * all_n));
-    int64_t cheapest = INT64_MAX;
-    for (int64_t n_n = least_n; n_n <= most(least_n, least(all_n, wanted)); n_n++) {
-        const int64_t n_m = most(least_m, parts(wanted, n_n));
-        const int64_t cost = n_n * g->M * l.cost_a + n_m * g->N * l.cost_b;
-        if (n_m > most(least_m, all_m) || cost >= cheapest) continue;
-        cheapest = cost;
-        s->n_m = n_m;
-        s->n_n = n_n;
+    const double Q = (double)s->Q;
+    double cheapest = INFINITY;
+    int64_t size_m, size_n; /* of a block, in units */
+    for (int64_t n_n = least_n; n_n <= most(least_n, least(all_n, MOST_PIECES));
+         n_n = finer(all_n, size_n)) {
+        size_n = parts(all_n, n_n);
+        const double n = (double)(size_n * l.unit_n);
+        const int64_t columns = parts(all_n, size_n) * g->n_batches;
+        for (int64_t n_m = least_m; n_m <= most(least_m, least(all_m, MOST_PIECES / n_n));
+             n_m = finer(all_m, size_m)) {
+            size_m = parts(all_m, n_m);
+            const double m = (double)(size_m * l.unit_m);
+            const double piece =
+                Q * (m * n + l.per_a * m + l.per_b * n) + l.per_y * m * n + l.piece;
+            const int64_t pieces = columns * parts(all_m, size_m);
+            const double cost = (double)((pieces + 1) / 2 * 2 + (pieces + 3) / 4 * 4) * piece;
+            if (cost >= cheapest) continue;
+            cheapest = cost;
+            s->MB = size_m * l.unit_m, s->NB = size_n * l.unit_n;
+        }
     }
-    s->MB = most(1, parts(parts(g->M, s->n_m), l.unit_m)) * l.unit_m;
-    s->NB = most(1, parts(parts(g->N, s->n_n), l.unit_n)) * l.unit_n;
     s->n_m = parts(g->M, s->MB);
     s->n_n = parts(g->N, s->NB);
 }
@@ -82,11 +103,17 @@ static int64_t slice_of(int64_t Q, int64_t longest, int64_t unit) {
     return most(1, parts(parts(Q, most(1, parts(Q, longest))), unit)) * unit;
 }
 
+/* From one panel [QB,MR] of a to the next: a cache line more than it is long, since as many as
+ * there are would all want the same lines. */
+static int64_t a_panel_words(const schedule *s) {
+    return s->QB * MR + 16;
+}
+
 static schedule schedule_of(const reel_gemm *g) {
     schedule s = {.pairs = REEL_ISA_LEVEL >= 3 && g->a.bf16 && g->b.bf16, .W = NR};
     s.tiles = REEL_ISA_LEVEL >= 4 && s.pairs;
     s.Q = s.pairs ? parts(g->K, 2) : g->K;
-    s.QB = slice_of(s.Q, 512, VF_N);
+    s.QB = slice_of(s.Q, g->a.k_inside ? 1024 : 256, VF_N); /* both operands stay in the L2 */
 #if REEL_ISA_LEVEL >= 4
     if (s.tiles) {
         s.a_packed = !g->a.k_inside || g->K % 32 != 0 || g->M % TILE != 0;
@@ -98,9 +125,11 @@ static schedule schedule_of(const reel_gemm *g) {
     cut_blocks(g, &s);
     s.in_y = !g->bias && !g->pre && g->act == REEL_ACT_NONE && !g->y_bf16 &&
              g->M % (s.tiles ? 16 : MR) == 0 && g->N % (s.tiles ? 32 : VF_N) == 0;
-    s.b_words = s.NB * s.QB;
-    const int64_t all_of_a = s.tiles ? s.a_packed : !g->a.k_inside;
-    s.a_words = all_of_a ? s.MB * s.QB : s.tiles ? 0 : MR * s.QB;
+    s.b_words = parts(s.NB, s.W) * s.W * s.QB;
+    if (s.tiles)
+        s.a_words = s.a_packed ? s.MB * s.QB : 0;
+    else
+        s.a_words = g->a.k_inside ? MR * s.QB : parts(s.MB, VF_N) * VF_N / MR * a_panel_words(&s);
     s.sum_words = s.Q > s.QB && !s.in_y ? s.MB * s.NB : 0;
     return s;
 }
@@ -142,24 +171,24 @@ static gemm_source source_of(const reel_gemm *g, const reel_gemm_operand *x, int
 
 /* ---- packing ---- */
 
-/* Words [q,end) of the panel of lines at.. at+W; that of word q lies at to. */
-VEC_INLINE void pack_lines(const gemm_source *from, int64_t at, int64_t q, int64_t end, float *to,
-                           int W) {
-    for (int v = 0; v < W; v += VF_N)
-        pack_column(from, at + v, q, end, to + v, W);
+/* Lines i.. i+n (a multiple of VF_N) of a source, words q.. q+n_q, into panels. */
+VEC_INLINE void pack_lines(const gemm_source *from, int64_t i, int64_t n, int64_t q, int64_t n_q,
+                           gemm_panels p) {
+    if (!from->k_inside) {
+        pack_across(from, i, n, q, n_q, p);
+        return;
+    }
+    for (int64_t at = 0; at < n; at += VF_N)
+        pack_column(from, i + at, q, q + n_q, p.to + at / p.W * p.next + at % p.W, p.W);
 }
 
 /* The branches on layout and dtype are outside the loops. */
-static void pack_panel(const gemm_source *from, int64_t at, int64_t q, int64_t end, float *to,
-                       int W) {
-    gemm_source x = *from;
+VEC_INLINE void pack_any(gemm_source from, int64_t i, int64_t n, int64_t q, int64_t n_q,
+                         gemm_panels p) {
 #define WITH(inside, half, pair)                                                                   \
-    if (x.k_inside == (inside) && x.bf16 == (half) && x.pairs == (pair)) {                         \
-        x.k_inside = (inside), x.bf16 = (half), x.pairs = (pair);                                  \
-        if (W == NR)                                                                               \
-            pack_lines(&x, at, q, end, to, NR);                                                    \
-        else                                                                                       \
-            pack_lines(&x, at, q, end, to, VF_N);                                                  \
+    if (from.k_inside == (inside) && from.bf16 == (half) && from.pairs == (pair)) {                \
+        from.k_inside = (inside), from.bf16 = (half), from.pairs = (pair);                         \
+        pack_lines(&from, i, n, q, n_q, p);                                                        \
         return;                                                                                    \
     }
     WITH(true, false, false)
@@ -199,18 +228,16 @@ static void pack_strip(const gemm_source *from, int64_t i, int64_t q, int64_t en
 }
 #endif
 
-/* Words q0.. q0+n of the block's b. Where K is outside, a few rows of memory at a time, so that
- * their cache lines and pages serve all panels. */
+/* Words q0.. q0+n of the block's b. */
 static void pack_b(const block *k, int64_t q0, int64_t n) {
     const schedule *s = k->s;
     const gemm_source b = source_of(k->g, &k->g->b, k->g->N, k->batch, s->pairs);
-    const int64_t step = b.k_inside ? n : 16;
     /* tiles come in pairs of panels, the second of which may be empty */
-    const int64_t n1 = k->n0 + parts(k->n1 - k->n0, 32) * 32;
-    for (int64_t q = 0; q < n; q += step)
-        for (int64_t at = k->n0; at < (s->tiles ? n1 : k->n1); at += s->W)
-            pack_panel(&b, at, q0 + q, q0 + least(q + step, n),
-                       k->b + (at - k->n0) * s->QB + q * s->W, (int)s->W);
+    const int64_t unit = s->tiles ? 32 : VF_N, n_lines = parts(k->n1 - k->n0, unit) * unit;
+    if (s->W == NR)
+        pack_any(b, k->n0, n_lines, q0, n, (gemm_panels){k->b, s->QB * NR, NR});
+    else
+        pack_any(b, k->n0, n_lines, q0, n, (gemm_panels){k->b, s->QB * VF_N, VF_N});
 }
 
 #if REEL_ISA_LEVEL >= 4
@@ -300,35 +327,12 @@ static float *sums_at(const block *k, int64_t i, int64_t n, float *tile, int64_t
     return k->sums ? k->sums + (i - k->m0) * k->s->NB + (n - k->n0) : tile;
 }
 
-/* a with K outside: all rows of the block, words q0.. q0+n, as panels [QB,MR] one after the other.
- */
-VEC_INLINE void turn_rows(const gemm_source *a, const block *k, int64_t q0, int64_t n, int64_t QB) {
-    enum { STEP = 16 }; /* rows of memory whose lines serve all panels */
-    for (int64_t first = 0; first < n; first += STEP)
-        for (int64_t i = k->m0; i < k->m1; i += MR) {
-            const int64_t last = least(first + STEP, n);
-            float *to = k->a + (i - k->m0) * QB + first * MR;
-            const int count = (int)least(MR, a->n - i);
-            for (int64_t q = first; q < last; q++, to += MR) {
-                const vf words = i + VF_N <= a->n ? load_across_full(a, i, q0 + q)
-                                                  : load_across(a, i, q0 + q, count);
-                memcpy(to, &words, MR * sizeof *to);
-            }
-        }
-}
-
-static void turn_any_rows(gemm_source a, const block *k, int64_t q0, int64_t n, int64_t QB) {
-    a.k_inside = false;
-    if (!a.bf16) {
-        a.bf16 = a.pairs = false;
-        turn_rows(&a, k, q0, n, QB);
-    } else if (!a.pairs) {
-        a.bf16 = true, a.pairs = false;
-        turn_rows(&a, k, q0, n, QB);
-    } else {
-        a.bf16 = a.pairs = true;
-        turn_rows(&a, k, q0, n, QB);
-    }
+/* a with K outside: all rows of the block, words q0.. q0+n, as panels [QB,MR]. */
+static void turn_rows(const gemm_source *a, const block *k, int64_t q0, int64_t n) {
+    gemm_source from = *a;
+    from.k_inside = false;
+    pack_any(from, k->m0, parts(k->m1 - k->m0, VF_N) * VF_N, q0, n,
+             (gemm_panels){k->a, a_panel_words(k->s), MR});
 }
 
 /* Rows i.. i+MR of a with K inside, words q0.. q0+n: where they are, unless they must be widened or
@@ -354,10 +358,11 @@ static void block_by_vectors(const block *k) {
     for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
         const int64_t n = least(s->QB, s->Q - q0);
         pack_b(k, q0, n);
-        if (!from.k_inside) turn_any_rows(from, k, q0, n, s->QB);
+        if (!from.k_inside) turn_rows(&from, k, q0, n);
         for (int64_t i = k->m0; i < k->m1; i += MR) {
-            const gemm_rows a = from.k_inside ? rows_at(&from, k, i, q0, n, s->QB)
-                                              : (gemm_rows){.data = k->a + (i - k->m0) * s->QB};
+            const gemm_rows a =
+                from.k_inside ? rows_at(&from, k, i, q0, n, s->QB)
+                              : (gemm_rows){.data = k->a + (i - k->m0) / MR * a_panel_words(s)};
             for (int64_t at = k->n0; at < k->n1; at += NR) {
                 const int n_cols = (int)least(NR, k->n1 - at);
                 int64_t ldc;

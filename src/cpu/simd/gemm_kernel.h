@@ -50,7 +50,6 @@ VEC_INLINE void block_sums(int64_t Q, gemm_rows a, const float *b, float *c, int
 #pragma GCC unroll 3
         for (int v = 0; v < nv; v++) {
             bv[v] = vf_load(b + q * NR + v * VF_N);
-            __builtin_prefetch(b + (q + 16) * NR + v * VF_N); /* b streams from L2: +3% */
         }
 #pragma GCC unroll 8
         for (int r = 0; r < MR; r++) {
