@@ -26,7 +26,6 @@ static reel_status take_model(reel_env *env, const void *model, int64_t bytes, c
     if (status == REEL_OK) status = reel_spm_new(env, model, bytes, name, &made->spm);
     if (status != REEL_OK) return status;
     const int32_t pad = reel_spm_pad(made->spm);
-    made->env = env;
     made->size = reel_spm_size(made->spm);
     made->pad = pad < 0 ? 0 : pad;
     made->end = reel_spm_end(made->spm);
@@ -41,6 +40,7 @@ reel_status reel_tokenizer_parse(reel_env *env, const void *model, int64_t bytes
                                  reel_tokenizer **tokenizer) {
     reel_tokenizer *made = reel_calloc(env, 1, sizeof *made, tag_text);
     if (!made) return REEL_E_NOMEM;
+    made->env = env;
     const reel_status status = take_model(env, model, bytes, name, made);
     if (status == REEL_OK)
         *tokenizer = made;

@@ -16,6 +16,8 @@
 #include "support/small_dit.h"
 #include "tape/plan.h"
 #include "tensor/safetensors_set.h"
+#include "text/prompt.h"
+#include "text/tokenizer.h"
 
 /* ---- base ---- */
 
@@ -102,6 +104,34 @@ static reel_status start_threads(reel_env *env, const fault_place *place) {
     reel_parallel_for(threads, 16, add_index, sum);
     reel_threads_free(&threads);
     return REEL_OK;
+}
+
+/* ---- text ---- */
+
+static reel_status clean_prompt(reel_env *env, const fault_place *place) {
+    (void)place;
+    static const char prompt[] = "  a &lt;red\u3000ball\u201d  ";
+    char *clean = NULL;
+    const reel_status status = reel_prompt_clean(env, prompt, sizeof prompt - 1, &clean, NULL);
+    reel_free(env, clean);
+    return status;
+}
+
+/* A model small enough to be opened a hundred times. */
+static reel_status tokenize(reel_env *env, const fault_place *place) {
+    (void)place;
+    if (!REEL_SENTENCEPIECE) return REEL_OK;
+    static const char model[] = "tests/fuzz/corpus/tokenizer/map.model";
+    reel_tokenizer *t = NULL;
+    reel_tokens tokens = {0};
+    char *text = NULL;
+    reel_status status = reel_tokenizer_open(env, model, &t);
+    if (status == REEL_OK) status = reel_tokenizer_encode(t, "a A", 3, NULL, &tokens);
+    if (status == REEL_OK) status = reel_tokenizer_decode(t, tokens.id, tokens.n, &text, NULL);
+    reel_free(env, text);
+    reel_tokens_deinit(env, &tokens);
+    reel_tokenizer_close(&t);
+    return status;
 }
 
 /* ---- tensor ---- */
@@ -241,6 +271,8 @@ const fault_scenario fault_scenarios[] = {
     {"read json", read_json},
     {"write json", write_json},
     {"start threads", start_threads},
+    {"clean a prompt", clean_prompt},
+    {"tokenize", tokenize},
     {"replace tensors", replace_tensors},
     {"read tensors", read_tensors},
     {"read tensors that are not aligned", read_unaligned},
