@@ -229,14 +229,13 @@ static double output_ref(const reel_call *c, const grids *g, int64_t b, int64_t 
 
 static void conv3d_ref(const reel_call *c) {
     const grids g = grids_of(c, c->attr);
-    if (c->n_out > 1 && c->out[1].data) carry_ref(c, &g);
-    if (!c->out[0].data) return;
-    for (int64_t b = 0; b < g.n.B; b++)
+    for (int64_t b = 0; c->out[0].data && b < g.n.B; b++)
         for (int64_t o = 0; o < g.n.O; o++) {
             int64_t p[3];
             FOR_EACH(p, g.n.out)
             reel_put(&c->out[0], at(&g.y, b, o, p), output_ref(c, &g, b, o, p));
         }
+    if (c->n_out > 1 && c->out[1].data) carry_ref(c, &g); /* last: it may replace the cache */
 }
 const reel_kernel reel_ref_conv3d = {.name = "conv3d.ref", .run = conv3d_ref};
 

@@ -68,7 +68,8 @@ reel_conv3d_attr reel_conv3d_attr_default(int64_t kernel_t);
  * output 1 (when attr->carry) the next cache [B,C,m,H,W]. In channels-last layout x [B,F,H,W,C] and
  * likewise the others, but w. A piece shorter than the kernel may give a y of no frames.
  * dtypes f32 or bf16, sums in f32. The frames kept are those the next output starts at: Kt - St or
- * more. Pieces give the same bytes as the whole when all weights are finite. */
+ * more. Pieces give the same bytes as the whole when all weights are finite. The next cache may be
+ * bound to the memory of the cache when both have as many frames: it is written last. */
 reel_var reel_conv3d(reel_tape *tape, const reel_conv3d_attr *attr, reel_var x, reel_var w,
                      reel_var b, reel_var cache);
 

@@ -484,8 +484,12 @@ static void conv3d_run(const reel_call *c) {
     conv_job j;
     describe(&j, c);
     if (c->out[0].data && j.n.out[0] > 0) run_job(&j);
-    if (c->n_out > 1 && c->out[1].data)
+    if (c->n_out <= 1 || !c->out[1].data) return;
+    if (c->out[1].data != c->in[3].data)
         reel_parallel_for(c->threads, j.B * j.n.n_kept, carry_task, &j);
+    else /* in place of the cache, a frame goes where an earlier one was read */
+        for (int64_t i = 0; i < j.B * j.n.n_kept; i++)
+            carry_task(&j, i, 0);
 }
 
 static void conv3d_dx_run(const reel_call *c) {

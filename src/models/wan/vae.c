@@ -72,16 +72,31 @@ static reel_var weight(reel_nn *nn, reel_shape shape) {
     return reel_cast(nn->tape, w, dtype_of(nn, shape.dim[1]));
 }
 
-/* x [B,F,H,W,C] -> [B,f,h,w,O]; weight [O,C,Kt,Kh,Kw], or [O,C,Kh,Kw] where Kt is 1. Frames that
- * came before are looked up and carried on when the motion reaches back. */
+/* The weight of a convolution by a motion: [O,C,Kt,Kh,Kw], or [O,C,Kh,Kw] where Kt is 1. */
+static reel_var kernel(reel_nn *nn, int64_t C, int64_t O, const motion *m) {
+    const int32_t *k = m->kernel;
+    return weight(nn,
+                  k[0] == 1 ? REEL_SHAPE(O, C, k[1], k[2]) : REEL_SHAPE(O, C, k[0], k[1], k[2]));
+}
+
+/* Asks for the parameters of a convolution that a clip of one frame has no use for, so that any
+ * clip declares the whole model. */
+static void unused_conv(reel_nn *nn, const char *name, int64_t C, int64_t O, const motion *m) {
+    reel_nn_begin(nn, "%s", name);
+    kernel(nn, C, O, m);
+    reel_nn_param(nn, "bias", REEL_SHAPE(O), zero);
+    reel_nn_end(nn);
+}
+
+/* x [B,F,H,W,C] -> [B,f,h,w,O]. Frames that came before are looked up and carried on
+ * when the motion reaches back. */
 static reel_var conv(reel_nn *nn, const context *c, const char *name, reel_var x, int64_t O,
                      const motion *m, reel_dtype out_dtype) {
     const int64_t C = size(nn, x, CHANNELS);
     const int32_t *k = m->kernel;
     reel_nn_begin(nn, "%s", name);
     x = reel_cast(nn->tape, x, dtype_of(nn, C));
-    reel_var w =
-        weight(nn, k[0] == 1 ? REEL_SHAPE(O, C, k[1], k[2]) : REEL_SHAPE(O, C, k[0], k[1], k[2]));
+    reel_var w = kernel(nn, C, O, m);
     w = reel_reshape(nn->tape, w, REEL_SHAPE(O, C, k[0], k[1], k[2]));
     const reel_var b = reel_nn_param(nn, "bias", REEL_SHAPE(O), zero);
     const bool carries = c->caches && k[0] > 1;
@@ -193,6 +208,7 @@ static reel_var halve_frames(reel_nn *nn, const context *c, reel_var x) {
                                    conv(nn, c, "time_conv", x, C, &frame_pairs, dtype_of(nn, C))};
         return reel_concat(nn->tape, parts, 2, FRAMES);
     }
+    unused_conv(nn, "time_conv", C, C, &frame_pairs);
     carry(nn, c, 0, x);
     return x;
 }
@@ -277,6 +293,7 @@ static reel_var double_frames(reel_nn *nn, const context *c, reel_var x) {
     reel_var parts[2] = {0, x};
     if (c->first) {
         if (F == 1) {
+            unused_conv(nn, "time_conv", C, 2 * C, &over_frames);
             carry(nn, c, 0, 0);
             return x;
         }

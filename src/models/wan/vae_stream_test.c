@@ -1,0 +1,366 @@
+/* Streams against whole clips: the same bytes piece by piece, close with tiles, bounded memory. */
+#include "models/wan/vae_stream.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "cpu/cpu.h"
+#include "support/op_check.h"
+#include "support/tape_rig.h"
+#include "tape/plan.h"
+#include "tensor/tolerance.h"
+
+enum { MOST = 17 * 64 * 64 * 3 };
+
+/* A small VAE of each generation with random weights. */
+static reel_wan_vae_config small(bool residual) {
+    reel_wan_vae_config c = {.base_dim = 8,
+                             .z_dim = 4,
+                             .n_levels = 3,
+                             .dim_mult = {1, 2, 2},
+                             .num_res_blocks = 1,
+                             .temperal_downsample = {true, true},
+                             .is_residual = residual,
+                             .in_channels = residual ? 12 : 3,
+                             .out_channels = residual ? 12 : 3,
+                             .patch_size = residual ? 2 : 1};
+    for (int i = 0; i < 4; i++) {
+        c.latents_mean[i] = 0.25f * (float)i - 0.5f;
+        c.latents_std[i] = 1 + 0.5f * (float)i;
+    }
+    return c;
+}
+
+typedef struct rig {
+    reel_env *env;
+    reel_kernel_table *table;
+    reel_params *params;
+    reel_tape *tape;
+    reel_plan *plan;
+    reel_wan_vae_config config;
+    reel_dtype compute;
+    reel_wan_vae_stream *stream;
+} rig;
+
+static void must(rig *r, reel_status status) {
+    if (status != REEL_OK) fail_msg("%s", reel_env_message(r->env));
+}
+
+/* Records the whole clip: pixels [1,F,H,W,3] to moments, or latents [1,f,h,w,z] to pixels. */
+static reel_var record(rig *r, bool decode, reel_shape shape, const float *x) {
+    reel_tape_reset(r->tape);
+    reel_nn nn = reel_nn_start(r->tape, r->params, r->compute);
+    const reel_var in = reel_tape_input(r->tape, REEL_F32, shape, "x", x);
+    return (decode ? reel_wan_vae_decode_piece
+                   : reel_wan_vae_encode_piece)(&nn, &r->config, in, REEL_WAN_VAE_FIRST, NULL);
+}
+
+/* isa REEL_ISA_COUNT: the reference kernels. */
+static void open_rig(rig *r, bool residual, reel_dtype compute, reel_isa isa) {
+    *r = (rig){.env = op_test_env(2), .config = small(residual), .compute = compute};
+    must(r, isa == REEL_ISA_COUNT ? reel_ops_reference_table(r->env, &r->table)
+                                  : reel_cpu_table(r->env, isa, &r->table));
+    must(r, reel_ops_tape_new(r->env, &r->tape));
+    must(r, reel_params_new(r->env, &r->params));
+    record(r, false, REEL_SHAPE(1, 1, 16, 16, 3), NULL);
+    record(r, true, REEL_SHAPE(1, 1, 2, 2, 4), NULL);
+    must(r, reel_params_initialise(r->params, 3));
+    reel_params_close(r->params);
+}
+
+static void close_rig(rig *r) {
+    reel_wan_vae_stream_close(&r->stream);
+    reel_plan_free(&r->plan);
+    reel_tape_free(&r->tape);
+    reel_params_free(&r->params);
+    reel_kernel_table_free(r->env, &r->table);
+    reel_env_free(&r->env);
+}
+
+/* The whole clip in one run; count elements into y. */
+static void run_whole(rig *r, bool decode, reel_shape shape, const float *x, float *y) {
+    const reel_var out = record(r, decode, shape, x);
+    reel_tape_keep(r->tape, out);
+    reel_plan_free(&r->plan);
+    must(r, reel_plan_new(r->tape, r->table, NULL, &r->plan));
+    must(r, reel_plan_run(r->plan, NULL));
+    memcpy(y, reel_plan_data(r->plan, out),
+           (size_t)reel_shape_count(&reel_tape_value(r->tape, out)->shape) * sizeof *y);
+}
+
+static reel_wan_vae_stream_options options_of(rig *r, int64_t H, int64_t W) {
+    return (reel_wan_vae_stream_options){.params = r->params,
+                                         .table = r->table,
+                                         .compute = r->compute,
+                                         .height = H,
+                                         .width = W,
+                                         .raw = true};
+}
+
+/* Between [z,n] and [n,z]. */
+static void swap_axes(const float *x, int64_t rows, int64_t columns, float *y) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = 0; k < columns; k++)
+            y[k * rows + i] = x[i * columns + k];
+}
+
+/* A clip's frames, written in order. */
+typedef struct film {
+    float *pixels;
+    int64_t frame, n_frames, n_calls;
+} film;
+
+static reel_status take_frames(void *context, int64_t first, int64_t n, const float *pixels) {
+    film *f = context;
+    assert_int_equal(first, f->n_frames);
+    memcpy(f->pixels + first * f->frame, pixels, (size_t)(n * f->frame) * sizeof *pixels);
+    f->n_frames += n;
+    f->n_calls++;
+    return REEL_OK;
+}
+
+static reel_status give_frames(void *context, int64_t first, int64_t n, float *pixels) {
+    film *f = context;
+    memcpy(pixels, f->pixels + first * f->frame, (size_t)(n * f->frame) * sizeof *pixels);
+    f->n_calls++;
+    return REEL_OK;
+}
+
+/* ---- the whole, piece by piece ---- */
+
+static void expect_decoded_alike(bool residual, reel_dtype compute, reel_isa isa) {
+    static float z[3 * 2 * 3 * 4], flat[3 * 2 * 3 * 4], whole[MOST], pieces[MOST];
+    rig r;
+    open_rig(&r, residual, compute, isa);
+    const int64_t fs = reel_wan_vae_factor_s(&r.config), H = 2 * fs, W = 3 * fs;
+    tape_rig_fill(z, 3 * 2 * 3 * 4, 5);
+    swap_axes(z, 4, 3 * 2 * 3, flat);
+    run_whole(&r, true, REEL_SHAPE(1, 3, 2, 3, 4), flat, whole);
+    const int64_t count = 9 * H * W * 3;
+    for (int64_t i = 0; i < count; i++)
+        whole[i] = whole[i] < -1 ? -1 : whole[i] > 1 ? 1 : whole[i];
+    const reel_wan_vae_stream_options options = options_of(&r, H, W);
+    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+    for (int clip = 0; clip < 2; clip++) { /* the second one must not see the first */
+        film f = {.pixels = pieces, .frame = H * W * 3};
+        must(&r, reel_wan_vae_decoder_run(r.stream, z, 3, take_frames, &f));
+        assert_int_equal(f.n_frames, 9);
+        assert_int_equal(f.n_calls, 3);
+        assert_memory_equal(whole, pieces, (size_t)count * sizeof *whole);
+    }
+    close_rig(&r);
+}
+
+static void expect_encoded_alike(bool residual, reel_dtype compute, reel_isa isa) {
+    static float x[MOST], moments[3 * 2 * 3 * 8], both[3 * 2 * 3 * 8], mean[3 * 2 * 3 * 4],
+        logvar[3 * 2 * 3 * 4];
+    rig r;
+    open_rig(&r, residual, compute, isa);
+    const int64_t fs = reel_wan_vae_factor_s(&r.config), H = 2 * fs, W = 3 * fs, n = 3 * 2 * 3;
+    tape_rig_fill(x, 9 * H * W * 3, 6);
+    run_whole(&r, false, REEL_SHAPE(1, 9, H, W, 3), x, moments);
+    swap_axes(moments, n, 8, both);
+    const reel_wan_vae_stream_options options = options_of(&r, H, W);
+    must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
+    film f = {.pixels = x, .frame = H * W * 3};
+    must(&r, reel_wan_vae_encoder_run(r.stream, give_frames, &f, 3, mean, logvar));
+    assert_int_equal(f.n_calls, 3);
+    assert_memory_equal(both, mean, sizeof mean);
+    assert_memory_equal(both + 4 * n, logvar, sizeof logvar);
+    close_rig(&r);
+}
+
+static void test_wan_vae_stream_gives_the_bytes_of_the_whole(void **state) {
+    (void)state;
+    for (int isa = 0; isa <= (int)REEL_ISA_COUNT; isa++)
+        for (int k = 0; k < 4; k++) {
+            const bool reference = isa == (int)REEL_ISA_COUNT; /* slow: once is enough */
+            if (reference ? k > 0 : isa > (int)reel_isa_detect()) continue;
+            expect_decoded_alike(k & 1, k & 2 ? REEL_BF16 : REEL_F32, (reel_isa)isa);
+            expect_encoded_alike(k & 1, k & 2 ? REEL_BF16 : REEL_F32, (reel_isa)isa);
+        }
+}
+
+static void test_wan_vae_stream_normalises_latents(void **state) {
+    (void)state;
+    static float x[8 * 8 * 3], raw[2][4 * 4], normal[2][4 * 4];
+    rig r;
+    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    tape_rig_fill(x, 8 * 8 * 3, 9);
+    for (int pass = 0; pass < 2; pass++) {
+        reel_wan_vae_stream_options options = options_of(&r, 8, 8);
+        options.raw = pass == 0;
+        must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
+        must(&r, reel_wan_vae_encoder_push(r.stream, x, pass ? normal[0] : raw[0],
+                                           pass ? normal[1] : raw[1], 4));
+        reel_wan_vae_stream_close(&r.stream);
+    }
+    reel_wan_vae_denormalise(&r.config, normal[0], 4);
+    for (int i = 0; i < 16; i++) {
+        assert_true(fabsf(normal[0][i] - raw[0][i]) < 1e-5f);
+        const float wanted = raw[1][i] - 2 * logf(r.config.latents_std[i / 4]);
+        assert_true(fabsf(normal[1][i] - wanted) < 1e-5f);
+    }
+    close_rig(&r);
+}
+
+/* ---- tiles ---- */
+
+/* A slow wave over a clip of n values a row. */
+static void smooth(float *x, int64_t rows, int64_t columns) {
+    for (int64_t i = 0; i < rows * columns; i++)
+        x[i] =
+            0.5f * sinf(0.05f * (float)(i / columns)) + 0.3f * cosf(0.01f * (float)(i % columns));
+}
+
+/* Closes the branches of residual blocks and of attention, so that a position depends on few others
+ * and tiles differ from the whole near their borders only, as they do in a trained VAE. */
+static void close_branches(rig *r) {
+    for (int i = 0; i < reel_params_count(r->params); i++) {
+        reel_param *p = reel_params_at(r->params, i);
+        if (strstr(p->name, "conv2.") || strstr(p->name, "proj."))
+            memset(p->data, 0, (size_t)reel_shape_count(&p->shape) * sizeof(float));
+    }
+}
+
+/* Tiled against whole, both ways: 5 frames of 64 x 96, tiles of 40 x 48 every 20 x 24 pixels. */
+static void test_wan_vae_tiles_fade_into_the_whole(void **state) {
+    (void)state;
+    static float x[5 * 64 * 96 * 3], back[2][5 * 64 * 96 * 3], mean[2][4 * 2 * 16 * 24];
+    reel_wan_vae_stream_stats stats[2][2];
+    rig r;
+    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    close_branches(&r);
+    smooth(x, 5 * 64, 96 * 3);
+    for (int tiled = 0; tiled < 2; tiled++) {
+        reel_wan_vae_stream_options options = options_of(&r, 64, 96);
+        if (tiled) {
+            options.tile_height = 40, options.stride_height = 20;
+            options.tile_width = 48, options.stride_width = 24;
+        }
+        must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
+        stats[tiled][0] = reel_wan_vae_stream_get_stats(r.stream);
+        film f = {.pixels = x, .frame = 64 * 96 * 3};
+        must(&r, reel_wan_vae_encoder_run(r.stream, give_frames, &f, 2, mean[tiled], NULL));
+        reel_wan_vae_stream_close(&r.stream);
+        must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+        stats[tiled][1] = reel_wan_vae_stream_get_stats(r.stream);
+        f = (film){.pixels = back[tiled], .frame = 64 * 96 * 3};
+        must(&r, reel_wan_vae_decoder_run(r.stream, mean[0], 2, take_frames, &f));
+        assert_int_equal(f.n_frames, 5);
+        reel_wan_vae_stream_close(&r.stream);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(stats[0][i].n_tiles, 1);
+        assert_int_equal(stats[1][i].n_tiles, 3 * 3);
+        assert_true(3 * stats[1][i].cache_bytes < stats[0][i].cache_bytes);
+        assert_true(stats[1][i].plan_bytes < stats[0][i].plan_bytes / 2);
+        assert_int_equal(stats[1][i].canvas_bytes, i ? 64 * 96 * 3 * 2 : 0);
+    }
+    /* tiles see borders where the whole sees the picture: close, not equal */
+    const double encoded = reel_relative_l2(REEL_F32, mean[1], mean[0], 4 * 2 * 16 * 24);
+    const double decoded = reel_relative_l2(REEL_F32, back[1], back[0], 5 * 64 * 96 * 3);
+    assert_true(encoded > 0 && encoded < 0.1);
+    assert_true(decoded > 0 && decoded < 0.1);
+    close_rig(&r);
+}
+
+/* Where all tiles agree, fading changes nothing: a decoder whose last layer is only its bias. */
+static void test_wan_vae_tiles_add_up_to_one(void **state) {
+    (void)state;
+    static float z[4 * 2 * 8 * 16], back[5 * 32 * 64 * 3];
+    rig r;
+    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    reel_param *w = reel_params_find(r.params, "decoder.conv_out.weight");
+    reel_param *b = reel_params_find(r.params, "decoder.conv_out.bias");
+    memset(w->data, 0, (size_t)reel_shape_count(&w->shape) * sizeof(float));
+    for (int i = 0; i < 3; i++)
+        ((float *)b->data)[i] = 0.5f * (float)i;
+    reel_wan_vae_stream_options options = options_of(&r, 32, 64);
+    options.tile_height = 16, options.stride_height = 12;
+    options.tile_width = 32, options.stride_width = 20;
+    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+    film f = {.pixels = back, .frame = 32 * 64 * 3};
+    must(&r, reel_wan_vae_decoder_run(r.stream, z, 2, take_frames, &f));
+    for (int i = 0; i < 5 * 32 * 64 * 3; i++)
+        if (!(fabsf(back[i] - 0.5f * (float)(i % 3)) < 2e-3f)) /* f16 canvas, four parts */
+            fail_msg("pixel %d is %g", i, (double)back[i]);
+    close_rig(&r);
+}
+
+/* ---- refusals ---- */
+
+static void expect_refused(rig *r, reel_wan_vae_stream_options options, const char *part) {
+    assert_int_equal(reel_wan_vae_decoder_open(r->env, &r->config, &options, &r->stream),
+                     REEL_E_ARG);
+    assert_null(r->stream);
+    if (!strstr(reel_env_message(r->env), part))
+        fail_msg("'%s' does not say '%s'", reel_env_message(r->env), part);
+    reel_env_clear(r->env);
+}
+
+static void test_wan_vae_stream_refuses_sizes_that_do_not_fit(void **state) {
+    (void)state;
+    float few[64] = {0};
+    int64_t n = 0;
+    rig r;
+    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    reel_wan_vae_stream_options o = options_of(&r, 30, 64);
+    expect_refused(&r, o, "height must be a multiple of 4 in 4..65536, got 30");
+    o = options_of(&r, 32, 0);
+    expect_refused(&r, o, "width must be a multiple of 4");
+    o = options_of(&r, 32, 64), o.tile_width = 16;
+    expect_refused(&r, o, "stride_width must be a multiple of 4 in 4..16, got 0");
+    o.stride_width = 20;
+    expect_refused(&r, o, "stride_width must be a multiple of 4 in 4..16, got 20");
+    o.stride_width = 8;
+    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
+    assert_int_equal(reel_wan_vae_decoder_push(r.stream, few, 1, few, &n), REEL_E_ARG);
+    reel_env_clear(r.env);
+    assert_int_equal(reel_wan_vae_encoder_run(r.stream, give_frames, NULL, 1, few, NULL),
+                     REEL_E_ARG);
+    reel_env_clear(r.env);
+    assert_int_equal(reel_wan_vae_decoder_run(r.stream, few, 0, take_frames, NULL), REEL_E_ARG);
+    assert_non_null(strstr(reel_env_message(r.env), "1 to 1048576 latent frames, got 0"));
+    close_rig(&r);
+}
+
+/* A callback's refusal ends the run. */
+static reel_status cancel(void *context, int64_t first, int64_t n, const float *pixels) {
+    (void)n;
+    (void)pixels;
+    *(int64_t *)context = first;
+    return first ? REEL_E_CANCELLED : REEL_OK;
+}
+
+static void test_wan_vae_stream_stops_when_told_to(void **state) {
+    (void)state;
+    static float z[4 * 4 * 2 * 2];
+    int64_t last = -1;
+    rig r;
+    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    const reel_wan_vae_stream_options o = options_of(&r, 8, 8);
+    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
+    assert_int_equal(reel_wan_vae_decoder_run(r.stream, z, 4, cancel, &last), REEL_E_CANCELLED);
+    assert_int_equal(last, 1);
+    close_rig(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wan_vae_stream_gives_the_bytes_of_the_whole),
+        cmocka_unit_test(test_wan_vae_stream_normalises_latents),
+        cmocka_unit_test(test_wan_vae_tiles_fade_into_the_whole),
+        cmocka_unit_test(test_wan_vae_tiles_add_up_to_one),
+        cmocka_unit_test(test_wan_vae_stream_refuses_sizes_that_do_not_fit),
+        cmocka_unit_test(test_wan_vae_stream_stops_when_told_to),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
