@@ -35,6 +35,13 @@ typedef struct dw_job {
     int64_t b, frame, frames, row, rows, first;
 } dw_job;
 
+/* The largest of as few and as even parts of n as can be had with at most `most` in each. */
+static int64_t even_part(int64_t n, int64_t most) {
+    if (most < 1) most = 1;
+    const int64_t parts = (n + most - 1) / most;
+    return parts < 2 ? n : (n + parts - 1) / parts;
+}
+
 static void describe(dw_job *d, const reel_call *c) {
     *d = (dw_job){0};
     conv_job *x = &d->x, *dy = &d->dy;
@@ -65,10 +72,9 @@ static void describe(dw_job *d, const reel_call *c) {
     x->source[1] = conv_grid_of(&c->in[1], a->conv.layout, n->C, n->in);
     dy->source[1] = conv_grid_of(&c->in[0], a->conv.layout, n->O, n->out);
 
-    x->frames = conv_least(n->out[0], SLAB_FRAMES);
+    x->frames = even_part(n->out[0], SLAB_FRAMES);
     x->slab_frames = (x->frames - 1) * d->stride + n->kernel[0];
-    const int64_t rows = SLAB_PIXELS / (x->frames * x->width);
-    x->rows = conv_least(rows < 1 ? 1 : rows, n->out[1]);
+    x->rows = even_part(n->out[1], SLAB_PIXELS / (x->frames * x->width));
     x->slab_rows = (x->rows - 1) * x->step[0] + n->kernel[1];
 
     const bool flat = x->kind == CONV_TILES && x->step[0] == 1 && x->step[1] == 1;
@@ -385,27 +391,28 @@ static void fill_q(const dw_job *d, const dw_walk *walk, int64_t r, float *to) {
         }
 }
 
-/* A piece: one kernel frame and row, outputs [from, to), the whole run. */
-static void run_blocks(const dw_job *d, const dw_walk *walk, int64_t from, int64_t to, char *q,
-                       float *sums) {
+/* Outputs [from, to) by columns [r, r + RUN_UNIT) of the run. */
+static void run_blocks(const dw_job *d, const dw_walk *walk, int64_t from, int64_t to, int64_t r,
+                       char *q, float *sums) {
     const uint32_t *dy = (const uint32_t *)(void *)d->dy_slab;
     dw_panel panel = {.pixels = walk->n * d->dy_frame, .q = q};
-    for (int64_t r = 0; r < d->run && walk->n; r += RUN_UNIT) {
-        fill_q(d, walk, r, (float *)(void *)q);
-        for (int64_t o = from, rows; o < to; o += rows) {
-            rows = rows_at(o, from, to);
-            panel.p = dy + o * d->dy_pixels + walk->dy[0] * rows;
-            block(d, &panel, (int)rows, sums + o * d->run + r);
-        }
+    if (!walk->n) return;
+    fill_q(d, walk, r, (float *)(void *)q);
+    for (int64_t o = from, rows; o < to; o += rows) {
+        rows = rows_at(o, from, to);
+        panel.p = dy + o * d->dy_pixels + walk->dy[0] * rows;
+        block(d, &panel, (int)rows, sums + o * d->run + r);
     }
 }
 
+/* A piece: one kernel frame and row, a group of outputs, some columns of the run. */
 static void product_task(void *context, int64_t index, int lane) {
     const dw_job *d = context;
     const conv_job *x = &d->x;
     const int64_t O = x->n.O, n_groups = (O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
-    const int64_t tap = index / n_groups, kt = tap / x->n.kernel[1], kh = tap % x->n.kernel[1];
-    const int64_t from = index % n_groups * OUTPUT_GROUP, to = conv_least(from + OUTPUT_GROUP, O);
+    const int64_t r = index % (d->run / RUN_UNIT) * RUN_UNIT, part = index / (d->run / RUN_UNIT);
+    const int64_t tap = part / n_groups, kt = tap / x->n.kernel[1], kh = tap % x->n.kernel[1];
+    const int64_t from = part % n_groups * OUTPUT_GROUP, to = conv_least(from + OUTPUT_GROUP, O);
     float *sums = d->sums + tap * d->outputs * d->run;
     dw_walk walk = {0};
     for (int64_t f = 0; f < d->frames; f++) {
@@ -417,13 +424,12 @@ static void product_task(void *context, int64_t index, int lane) {
         walk.dy[walk.n++] = f * d->dy_frame;
     }
     if (x->kind != CONV_TILES) {
-        run_blocks(d, &walk, from, to, d->lane + lane * d->lane_bytes, sums);
+        run_blocks(d, &walk, from, to, r, d->lane + lane * d->lane_bytes, sums);
         return;
     }
     conv_tiles_begin();
-    for (int64_t r = 0; r < d->run; r += RUN_UNIT)
-        for (int64_t o = from; o < to; o += 2 * CONV_TILE)
-            tiles(d, &walk, o, r, sums + o * d->run + r);
+    for (int64_t o = from; o < to; o += 2 * CONV_TILE)
+        tiles(d, &walk, o, r, sums + o * d->run + r);
     conv_tiles_end();
 }
 
@@ -478,7 +484,8 @@ static void run_slab(dw_job *d) {
     reel_parallel_for(threads, d->frames * x->rows, gather_dy_task, d);
     if (x->kind == CONV_TILES) reel_parallel_for(threads, d->frames * d->chunks, turn_task, d);
     const int64_t n_groups = (x->n.O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
-    reel_parallel_for(threads, x->n.kernel[0] * x->n.kernel[1] * n_groups, product_task, d);
+    const int64_t n_taps = x->n.kernel[0] * x->n.kernel[1];
+    reel_parallel_for(threads, n_taps * n_groups * (d->run / RUN_UNIT), product_task, d);
 }
 
 static void conv3d_dw_run(const reel_call *c) {
