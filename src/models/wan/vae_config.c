@@ -117,18 +117,19 @@ static reel_status check_widths(reel_env *env, const reel_wan_vae_config *c) {
         const int64_t below = c->dim_mult[i < last ? i + 1 : i]; /* the decoder comes from there */
         const int64_t down = i == last ? 1 : c->temperal_downsample[i] ? 8 : 4;
         const int64_t up = i == 0 ? 1 : c->temperal_downsample[i - 1] ? 8 : 4;
-        if (!c->is_residual && i && dim * here % 2)
+        const int64_t width = dim * here, averaged = above * down, repeated = here * up;
+        if (!c->is_residual && i && width % 2)
             return reel_fail(env, REEL_E_ARG,
                              "wan vae: level %d of the decoder needs an even width, got %lld", i,
-                             (long long)(dim * here));
-        if (c->is_residual && above * down % here)
+                             (long long)width);
+        if (c->is_residual && averaged % here)
             return reel_fail(env, REEL_E_ARG,
                              "wan vae: dim_mult[%d] must divide %lld for its shortcut, got %lld", i,
-                             (long long)(above * down), (long long)here);
-        if (c->is_residual && i && here * up % below)
+                             (long long)averaged, (long long)here);
+        if (c->is_residual && i && repeated % below)
             return reel_fail(env, REEL_E_ARG,
                              "wan vae: dim_mult[%d] must divide %lld for its shortcut, got %lld",
-                             i + 1, (long long)(here * up), (long long)below);
+                             i + 1, (long long)repeated, (long long)below);
     }
     return REEL_OK;
 }

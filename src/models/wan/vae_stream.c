@@ -82,7 +82,7 @@ static reel_status lay_out_caches(reel_wan_vae_stream *s, const int64_t size[2])
     }
     if (bytes > s->cache_room) {
         reel_free(s->env, s->cache);
-        s->cache_room = 0;
+        s->cache_room = s->cache_size[HEIGHT] = s->cache_size[WIDTH] = 0;
         s->cache = reel_alloc(s->env, bytes, "vae caches");
         if (!s->cache) return REEL_E_NOMEM;
         s->cache_room = bytes;
@@ -119,10 +119,10 @@ static reel_status prepare(reel_wan_vae_stream *s, reel_wan_vae_piece piece,
 static reel_status check_size(reel_env *env, const char *what, int64_t value, int64_t factor,
                               int64_t most) {
     if (value >= factor && value % factor == 0 && value <= most) return REEL_OK;
+    const int64_t last = most / factor * factor;
     return reel_fail(env, REEL_E_ARG,
                      "wan vae: %s must be a multiple of %lld in %lld..%lld, got %lld", what,
-                     (long long)factor, (long long)factor, (long long)(most / factor * factor),
-                     (long long)value);
+                     (long long)factor, (long long)factor, (long long)last, (long long)value);
 }
 
 /* size, tile and stride in pixels; tile 0: none. */

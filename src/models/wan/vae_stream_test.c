@@ -332,6 +332,42 @@ static void test_wan_vae_stream_refuses_sizes_that_do_not_fit(void **state) {
     close_rig(&r);
 }
 
+/* Opens and runs a decoder of two tiles, an encoder and back, while allocations fail. */
+static reel_status both_ways(rig *r) {
+    static float z[4 * 2 * 2 * 4], mean[4 * 2 * 2 * 4], pixels[5 * 8 * 16 * 3];
+    reel_wan_vae_stream_options o = options_of(r, 8, 16);
+    o.tile_width = o.stride_width = 8;
+    o.tile_height = o.stride_height = 8;
+    film f = {.pixels = pixels, .frame = 8 * 16 * 3};
+    reel_status status = reel_wan_vae_decoder_open(r->env, &r->config, &o, &r->stream);
+    if (status == REEL_OK) status = reel_wan_vae_decoder_run(r->stream, z, 2, take_frames, &f);
+    reel_wan_vae_stream_close(&r->stream);
+    if (status == REEL_OK) status = reel_wan_vae_encoder_open(r->env, &r->config, &o, &r->stream);
+    if (status == REEL_OK)
+        status = reel_wan_vae_encoder_run(r->stream, give_frames, &f, 2, mean, NULL);
+    reel_wan_vae_stream_close(&r->stream);
+    return status;
+}
+
+static void test_wan_vae_stream_survives_failing_allocations(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    const int64_t held = r.env->allocator.bytes;
+    int k = 1;
+    for (;; k++) {
+        reel_alloc_fail_at(r.env, k);
+        const reel_status status = both_ways(&r);
+        reel_alloc_fail_at(r.env, 0);
+        if (r.env->allocator.bytes != held) fail_msg("call %d: memory leaks", k);
+        if (status == REEL_OK) break;
+        assert_int_equal(status, REEL_E_NOMEM);
+        reel_env_clear(r.env);
+    }
+    assert_true(k > 50);
+    close_rig(&r);
+}
+
 /* A callback's refusal ends the run. */
 static reel_status cancel(void *context, int64_t first, int64_t n, const float *pixels) {
     (void)n;
@@ -360,6 +396,7 @@ int main(void) {
         cmocka_unit_test(test_wan_vae_tiles_fade_into_the_whole),
         cmocka_unit_test(test_wan_vae_tiles_add_up_to_one),
         cmocka_unit_test(test_wan_vae_stream_refuses_sizes_that_do_not_fit),
+        cmocka_unit_test(test_wan_vae_stream_survives_failing_allocations),
         cmocka_unit_test(test_wan_vae_stream_stops_when_told_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
