@@ -166,12 +166,13 @@ static void print_memory(bench *b, int64_t tile_width, int64_t stride_width) {
 
 typedef struct train_case {
     const char *shape;
-    int64_t base_dim, B, F, S;
+    int64_t base_dim, blocks, B, F, S;
 } train_case;
 
 static const train_case trainings[] = {
-    {"64 wide, patch 4, [4,3,9,64,64]", 64, 4, 9, 64},
-    {"96 wide, patch 4, [1,3,17,128,128]", 96, 1, 17, 128},
+    {"64 wide, patch 4, [4,3,9,64,64]", 64, 2, 4, 9, 64},
+    {"64 wide, 1 block, patch 4, [8,3,9,64,64]", 64, 1, 8, 9, 64},
+    {"96 wide, patch 4, [1,3,17,128,128]", 96, 2, 1, 17, 128},
 };
 
 /* What comes of the clip against itself, and the logvar against 0. */
@@ -180,7 +181,7 @@ static void record_training(vae_rig *r, const train_case *c, reel_dtype dtype) {
                                         .z_dim = 48,
                                         .n_levels = 3,
                                         .dim_mult = {1, 2, 2},
-                                        .num_res_blocks = 2,
+                                        .num_res_blocks = c->blocks,
                                         .temperal_downsample = {true, true},
                                         .is_residual = true,
                                         .in_channels = 48,

@@ -196,6 +196,34 @@ static void test_wan_vae_reproduces_the_reference(void **state) {
         }
 }
 
+/* The last step of a whole pipeline: its latents, which are normalised, to its video. */
+static void test_wan_vae_decodes_what_the_pipeline_denoised(void **state) {
+    (void)state;
+    enum { Z = 4 * 3 * 4 * 6 };
+    rig r;
+    float latent[Z];
+    open_rig(&r, "tests/golden/wan_pipeline_t2v", REEL_F32, REEL_ISA_AMX);
+    reel_wan_vae_config config = tiny(3);
+    const float mean[4] = {0.2f, -0.1f, 0.4f, -0.5f}, std[4] = {1.2f, 0.7f, 1.1f, 0.9f};
+    memcpy(config.latents_mean, mean, sizeof mean);
+    memcpy(config.latents_std, std, sizeof std);
+    reel_tensor steps;
+    assert_int_equal(reel_safetensors_get(r.g.outputs, "latents_steps", &steps), REEL_OK);
+    assert_int_equal(reel_tensor_count(&steps), 6 * Z);
+    memcpy(latent, (const float *)steps.data + 5 * Z, sizeof latent);
+    reel_wan_vae_denormalise(&config, latent, Z / 4);
+    reel_nn nn = reel_nn_start(r.tape, r.params, REEL_F32);
+    reel_nn_begin(&nn, "vae"); /* the file holds all three models */
+    const reel_var z =
+        reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, 4, 3, 4, 6), "latent", latent);
+    const reel_var video = reel_wan_vae_decode(&nn, &config, z);
+    reel_nn_end(&nn);
+    reel_tape_keep(r.tape, video);
+    run_rig(&r);
+    expect_output(&r, "video", video, 1e-4);
+    close_rig(&r);
+}
+
 /* ---- gradients ---- */
 
 /* mse of what comes back of a clip, and of its logvar, both to zero. */
@@ -367,6 +395,7 @@ static void test_wan_vae_normalises_latents_by_channel(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wan_vae_reproduces_the_reference),
+        cmocka_unit_test(test_wan_vae_decodes_what_the_pipeline_denoised),
         cmocka_unit_test(test_wan_vae_gradient_matches_central_differences),
         cmocka_unit_test(test_wan_vae_config_refuses_what_cannot_be),
         cmocka_unit_test(test_wan_vae_refuses_clips_that_do_not_fit),
