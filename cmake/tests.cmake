@@ -2,6 +2,7 @@
 #
 #   src/<folder>/<x>_test.c, tests/<folder>/<x>_test.c   program build/tests/<folder>_<x>_test (cmocka);
 #                          a tests/<folder>/<x>.c beside it is compiled in
+#   tests/replay/*.c       program build/tests/golden, run over every case of tests/golden
 #   tests/e2e/<x>.sh       e2e_<x>: a script that drives the built program
 #   tests/fuzz/<x>_fuzz.c  fuzz_<x>_replay: the target over its corpus; a libFuzzer program with REEL_FUZZ
 #
@@ -54,6 +55,17 @@ foreach(source ${REEL_TEST_SOURCES})
   reel_test_program(${target} ${sources})
   reel_test(${target} $<TARGET_FILE:${target}>)
 endforeach()
+
+# ---- golden cases, whatever their size -----------------------------------------------------------
+if(NOT REEL_FUZZ AND NOT REEL_SANITIZE STREQUAL "thread")
+  file(GLOB REEL_REPLAY CONFIGURE_DEPENDS tests/replay/*.c)
+  reel_test_program(golden ${REEL_REPLAY})
+  file(GLOB REEL_GOLDEN RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS
+       tests/golden/*/config.json tests/golden/*/traces.json)
+  list(TRANSFORM REEL_GOLDEN REPLACE "/[^/]*$" "")
+  reel_test(golden_f32 $<TARGET_FILE:golden> ${REEL_GOLDEN})
+  reel_test(golden_bf16 $<TARGET_FILE:golden> --bf16 ${REEL_GOLDEN})
+endif()
 
 # ---- end to end --------------------------------------------------------------------------------
 # They run the built program and library; under a sanitizer or an emulator those need more than a

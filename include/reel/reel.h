@@ -134,6 +134,66 @@ REEL_API int64_t reel_weights_metadata_count(const reel_weights *weights, int i)
 REEL_API void reel_weights_metadata_at(const reel_weights *weights, int i, int64_t k,
                                        const char **key, const char **value);
 
+/* ---- model folders ---- */
+
+/* What a folder says of one of its parts, and what the part's files hold. */
+typedef struct reel_model_part {
+    const char *name;       /* "transformer", "vae", "text_encoder"; static */
+    const char *class_name; /* "WanTransformer3DModel"; static */
+    const char *config;     /* its configuration as JSON; borrowed for the call */
+    const char *dtype;      /* of most of its weights: "f32", "bf16", "f16"; static */
+    int64_t n_tensors;
+    int64_t n_elements;
+    int64_t n_bytes; /* in the files */
+    int n_files;
+} reel_model_part;
+
+/* What a folder says of the model as a whole. Borrowed for the call. */
+typedef struct reel_model_about {
+    const char *pipeline;  /* "WanPipeline" */
+    const char *sampler;   /* "unipc" */
+    double flow_shift;     /* of its schedule */
+    const char *tokenizer; /* path of its spiece.model; NULL: none */
+} reel_model_about;
+
+typedef void reel_model_about_visit(void *context, const reel_model_about *about);
+typedef void reel_model_part_visit(void *context, const reel_model_part *part);
+
+/* Opens the model folder at path (diffusers' layout or Wan's own), calls about once, and part for
+ * each part, whose weights are opened, compared with its configuration and dropped. Either may be
+ * NULL. REEL_E_IO, REEL_E_FORMAT or REEL_E_UNSUPPORTED with the file and the reason. */
+REEL_MUST_USE REEL_API reel_status reel_model_describe(reel_env *env, const char *path,
+                                                       reel_model_about_visit *about,
+                                                       reel_model_part_visit *part, void *context);
+
+/* Finds a model by what a user gives: a path, or "Org/Name" in the Hugging Face cache at
+ * cache_root, the folder that holds models--Org--Name (NULL: there is none). Nothing is downloaded:
+ * the message says which command would. path receives the folder, room bytes with its end. */
+REEL_MUST_USE REEL_API reel_status reel_model_find(reel_env *env, const char *given,
+                                                   const char *cache_root, char *path,
+                                                   int64_t room);
+
+/* A model to be made with random weights. */
+typedef struct reel_model_request {
+    const char *like;   /* a preset (reel_model_presets) or a model folder to be like; or NULL */
+    const char *config; /* a JSON file: a config.json, or one object of several; or NULL */
+    const char *components; /* "transformer,vae": only these; NULL: all there are */
+    const char *tokenizer;  /* a sentencepiece model to be copied in; or NULL */
+    const char *dtype;      /* "f32" or "bf16" */
+    uint64_t seed;
+} reel_model_request;
+
+/* bf16, seed 0, everything else NULL; like or config has to be set. */
+REEL_API reel_model_request reel_model_request_default(void);
+
+/* Names of the presets, ended by NULL. Static storage. */
+REEL_API const char *const *reel_model_presets(void);
+
+/* Writes a complete model folder at path, where nothing may be yet (REEL_E_ARG): it appears whole,
+ * or not at all. Memory does not grow with the model. */
+REEL_MUST_USE REEL_API reel_status reel_model_create(reel_env *env, const char *path,
+                                                     const reel_model_request *request);
+
 #ifdef __cplusplus
 }
 #endif

@@ -175,6 +175,9 @@ void reel_json_out_bool(reel_json_out *out, bool x) {
 void reel_json_out_null(reel_json_out *out) {
     append_word(out, "null");
 }
+void reel_json_out_json(reel_json_out *out, const char *json) {
+    append_word(out, json);
+}
 
 reel_status reel_json_out_text(const reel_json_out *out, const char **text, int64_t *bytes) {
     if (out->status != REEL_OK) return out->status;

@@ -46,6 +46,8 @@ void reel_json_out_real(reel_json_out *out, double x);
 void reel_json_out_f32(reel_json_out *out, float x);
 void reel_json_out_bool(reel_json_out *out, bool x);
 void reel_json_out_null(reel_json_out *out);
+/* A value that is JSON already, as this writer made it. */
+void reel_json_out_json(reel_json_out *out, const char *json);
 
 /* True when every byte of text belongs to a UTF-8 sequence (RFC 3629). */
 bool reel_utf8_valid(const char *text);

@@ -14,115 +14,12 @@
 
 #include "base/json.h"
 #include "support/op_check.h"
-
-static const char *text_or(const reel_json *at, const char *key, const char *fallback) {
-    const char *text = fallback;
-    assert_int_equal(reel_json_string_or(at, key, fallback, &text), REEL_OK);
-    return text;
-}
-static double real_or(const reel_json *at, const char *key, double fallback) {
-    double x = fallback;
-    assert_int_equal(reel_json_real_or(at, key, -1e300, 1e300, fallback, &x), REEL_OK);
-    return x;
-}
-static bool bool_or(const reel_json *at, const char *key, bool fallback) {
-    bool x = fallback;
-    assert_int_equal(reel_json_bool_or(at, key, fallback, &x), REEL_OK);
-    return x;
-}
-static bool is(const char *a, const char *b) {
-    return strcmp(a, b) == 0;
-}
+#include "support/trace_options.h"
 
 static int read_reals(const reel_json *at, const char *key, double *out, int most) {
-    reel_json array;
-    if (!reel_json_has(at, key) || reel_json_array(at, key, &array) != REEL_OK) return 0;
-    const int n = (int)reel_json_count(&array);
-    assert_true(n <= most);
-    for (int i = 0; i < n; i++) {
-        const reel_json item = reel_json_item(&array, i);
-        assert_int_equal(reel_json_real(&item, NULL, -1e300, 1e300, &out[i]), REEL_OK);
-    }
+    int n;
+    assert_int_equal(trace_reals(at, key, out, most, &n), REEL_OK);
     return n;
-}
-
-/* ---- a trace's configuration as our options ---- */
-
-static reel_sampler_kind kind_of(const char *class) {
-    if (strstr(class, "FlowMatchEuler") || strstr(class, "EulerDiscrete"))
-        return REEL_SAMPLER_EULER;
-    if (strstr(class, "UniPC")) return REEL_SAMPLER_UNIPC;
-    if (strstr(class, "DPMSolver")) return REEL_SAMPLER_DPMPP;
-    return strstr(class, "DDIM") ? REEL_SAMPLER_DDIM : REEL_SAMPLER_DDPM;
-}
-
-static void read_schedule(const reel_json *config, reel_schedule *s) {
-    const char *betas = text_or(config, "beta_schedule", "linear");
-    s->beta_schedule = is(betas, "scaled_linear")       ? REEL_BETA_SCALED_LINEAR
-                       : is(betas, "squaredcos_cap_v2") ? REEL_BETA_COSINE
-                                                        : REEL_BETA_LINEAR;
-    s->beta_start = real_or(config, "beta_start", 0.0001);
-    s->beta_end = real_or(config, "beta_end", 0.02);
-    s->rescale_betas_zero_snr = bool_or(config, "rescale_betas_zero_snr", false);
-    s->shift = real_or(config, "flow_shift", real_or(config, "shift", 1));
-}
-
-static void read_diffusion(const reel_json *config, reel_sampler_options *o) {
-    const char *prediction = text_or(config, "prediction_type", "flow_prediction");
-    const char *spacing = text_or(config, "timestep_spacing", "linspace");
-    o->prediction = is(prediction, "epsilon")        ? REEL_PREDICT_EPSILON
-                    : is(prediction, "v_prediction") ? REEL_PREDICT_V
-                    : is(prediction, "sample")       ? REEL_PREDICT_SAMPLE
-                                                     : REEL_PREDICT_FLOW;
-    o->schedule.flow = o->prediction == REEL_PREDICT_FLOW;
-    o->spacing = is(spacing, "leading")    ? REEL_SPACING_LEADING
-                 : is(spacing, "trailing") ? REEL_SPACING_TRAILING
-                                           : REEL_SPACING_LINSPACE;
-    o->steps_offset = (int)real_or(config, "steps_offset", 0);
-    o->karras_sigmas = bool_or(config, "use_karras_sigmas", false);
-    o->clip_sample = bool_or(config, "clip_sample", false);
-    o->set_alpha_to_one = bool_or(config, "set_alpha_to_one", true);
-    if (is(text_or(config, "variance_type", ""), "fixed_large")) o->variance = REEL_VARIANCE_LARGE;
-}
-
-static void read_solver(const reel_json *config, reel_sampler_options *o) {
-    const char *solver = text_or(config, "solver_type", "");
-    double disabled[8];
-    o->order = (int)real_or(config, "solver_order", 2);
-    o->final_sigma_zero = is(text_or(config, "final_sigmas_type", "zero"), "zero");
-    o->solver_type = is(solver, "bh1")    ? REEL_SOLVER_BH1
-                     : is(solver, "heun") ? REEL_SOLVER_HEUN
-                                          : REEL_SOLVER_DEFAULT;
-    o->sde = is(text_or(config, "algorithm_type", ""), "sde-dpmsolver++");
-    for (int i = read_reals(config, "disable_corrector", disabled, 8) - 1; i >= 0; i--)
-        o->disable_corrector |= 1ull << (int)disabled[i];
-}
-
-/* sigmas must stay alive while the sampler is made. */
-static void read_options(const reel_json *trace, reel_sampler_options *o, double *sigmas) {
-    reel_json config, steps, more;
-    const char *class = text_or(trace, "class", "");
-    assert_int_equal(reel_json_object(trace, "config", &config), REEL_OK);
-    assert_int_equal(reel_json_object(trace, "set_timesteps", &steps), REEL_OK);
-    assert_int_equal(reel_json_object(trace, "step_kwargs", &more), REEL_OK);
-    *o = reel_sampler_options_default(kind_of(class));
-    read_schedule(&config, &o->schedule);
-    read_diffusion(&config, o);
-    read_solver(&config, o);
-    o->integer_timesteps = !strstr(class, "Euler") && o->schedule.flow;
-    o->n_steps = (int)real_or(&steps, "num_inference_steps", 0);
-    o->schedule.shift = real_or(&steps, "shift", o->schedule.shift);
-    int n = read_reals(&steps, "sigmas", sigmas, 64);
-    if (!n && (n = read_reals(&steps, "__retrieve", sigmas, 64)))
-        o->schedule.shift = 1; /* Wan hands over sigmas that are shifted already */
-    if (n) {
-        o->sigmas = sigmas;
-        o->n_steps = n;
-    }
-    o->dynamic_shift = bool_or(&config, "use_dynamic_shifting", false);
-    o->mu = real_or(&steps, "mu", 0);
-    o->shift_terminal = real_or(&config, "shift_terminal", 0);
-    o->eta = real_or(&more, "eta", 0);
 }
 
 /* ---- running one ---- */
@@ -186,11 +83,13 @@ static void test_samplers_reproduce_the_reference_traces(void **state) {
     assert_int_equal(reel_json_count(&root), 42);
     for (int64_t i = 0; i < 42; i++) {
         const reel_json trace = reel_json_item(&root, i);
-        const char *name = text_or(&trace, "name", "");
+        const char *name;
         reel_sampler_options options;
         reel_sampler *s;
-        double sigmas[64];
-        read_options(&trace, &options, sigmas);
+        double sigmas[TRACE_MAX_SIGMAS];
+        assert_int_equal(reel_json_string(&trace, "name", &name), REEL_OK);
+        if (trace_options_read(&trace, &options, sigmas) != REEL_OK)
+            fail_msg("%s: %s", name, reel_env_message(env));
         if (reel_sampler_new(env, &options, 4, &s) != REEL_OK)
             fail_msg("%s: %s", name, reel_env_message(env));
         expect_tables(&trace, s, name, options.n_steps);

@@ -102,7 +102,7 @@ static reel_status compared(reel_env *env, const char *path, const comparison *c
 static reel_dtype dtype_in_memory(reel_weights_as as, reel_dtype stored) {
     if (as == REEL_WEIGHTS_F32) return REEL_F32;
     if (as == REEL_WEIGHTS_BF16) return REEL_BF16;
-    return stored == REEL_F16 ? REEL_F32 : stored;
+    return stored == REEL_F16 && as == REEL_WEIGHTS_STORED ? REEL_F32 : stored;
 }
 
 typedef struct conversion {

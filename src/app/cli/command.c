@@ -27,8 +27,12 @@ static void print_log(void *context, reel_log_level level, const char *text) {
 }
 
 bool reel_command_env(const reel_usage *usage, reel_env **env) {
+    return reel_command_env_with(usage, 1, env);
+}
+
+bool reel_command_env_with(const reel_usage *usage, int n_threads, reel_env **env) {
     reel_env_options options = reel_env_options_default();
-    options.n_threads = 1; /* no command computes anything yet */
+    options.n_threads = n_threads;
     options.log = print_log;
     options.log_max = REEL_LOG_WARN;
     const reel_status status = reel_env_new(&options, env);

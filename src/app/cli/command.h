@@ -17,6 +17,7 @@ typedef struct reel_command {
 } reel_command;
 
 extern const reel_command reel_command_info;
+extern const reel_command reel_command_init;
 extern const reel_command reel_command_kernels;
 
 /* Parses for a command: true when it is to go on. Otherwise help was printed or the command line
@@ -30,5 +31,7 @@ int reel_command_fail(const reel_usage *usage, const reel_env *env);
 /* An environment with one thread that logs warnings to stderr; false with a message printed when
  * there is no memory. The caller frees it. */
 bool reel_command_env(const reel_usage *usage, reel_env **env);
+/* The same with n_threads threads; 0: one per core. */
+bool reel_command_env_with(const reel_usage *usage, int n_threads, reel_env **env);
 
 #endif

@@ -1,8 +1,11 @@
-/* reel info: what is inside a weight file. */
+/* reel info: what is inside a weight file or a model folder. */
 #include <string.h>
 
 #include "app/cli/command.h"
+#include "app/cli/hub.h"
+#include "app/cli/info_model.h"
 #include "base/json_out.h"
+#include "base/path.h"
 
 typedef struct info_options {
     bool json;
@@ -17,8 +20,8 @@ static const reel_option options[] = {
 
 static const reel_usage usage = {
     .command = "info",
-    .summary = "Show what a safetensors file, or a set named by its index, holds",
-    .operands = "FILE",
+    .summary = "Show what a model folder, or a safetensors file or set of them, holds",
+    .operands = "MODEL|FILE",
     .min_operands = 1,
     .max_operands = 1,
     .option = options,
@@ -40,7 +43,7 @@ static totals total_of(const reel_weights *weights) {
 }
 
 /* Names and metadata come from the file: a terminal must not obey what they hold. */
-static void print_text(const char *text) {
+void reel_info_print_text(const char *text) {
     for (; *text; text++) {
         const unsigned char c = (unsigned char)*text;
         if (c < 0x20 || c == 0x7f)
@@ -56,7 +59,7 @@ static void print_weight(const reel_weight *weight, int name_width) {
     for (int k = 0; k < weight->rank; k++)
         n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%lld", k ? "," : "",
                               (long long)weight->dim[k]);
-    print_text(weight->name);
+    reel_info_print_text(weight->name);
     printf("%*s  %-4s  [%s]  %lld\n", name_width - (int)strlen(weight->name), "", weight->dtype,
            shape, (long long)weight->n_bytes);
 }
@@ -77,9 +80,9 @@ static void print_table(const reel_weights *weights) {
             const char *key, *value;
             reel_weights_metadata_at(weights, file, k, &key, &value);
             printf("metadata ");
-            print_text(key);
+            reel_info_print_text(key);
             printf(" = ");
-            print_text(value);
+            reel_info_print_text(value);
             printf("\n");
         }
     }
@@ -152,9 +155,15 @@ static reel_status print_json(reel_env *env, const reel_weights *weights) {
     return status;
 }
 
-static reel_status show(reel_env *env, const char *path, bool json) {
+/* A file is one of weights; everything else is a model: its folder, or its name in the cache. */
+static reel_status show(reel_env *env, const char *given, bool json) {
+    if (reel_path_look(given) != REEL_PATH_FILE) {
+        char path[REEL_HUB_PATH];
+        const reel_status found = reel_hub_find(env, given, path);
+        return found == REEL_OK ? reel_info_model(env, path, json) : found;
+    }
     reel_weights *weights;
-    reel_status status = reel_weights_open(env, path, &weights);
+    reel_status status = reel_weights_open(env, given, &weights);
     if (status != REEL_OK) return status;
     if (json)
         status = print_json(env, weights);

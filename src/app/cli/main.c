@@ -3,7 +3,8 @@
 
 #include "app/cli/command.h"
 
-static const reel_command *const commands[] = {&reel_command_info, &reel_command_kernels};
+static const reel_command *const commands[] = {&reel_command_info, &reel_command_init,
+                                               &reel_command_kernels};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void overview(FILE *out) {
