@@ -115,12 +115,13 @@ reel_status reel_blueprint_keep(reel_env *env, const char *parts, reel_blueprint
 
 static reel_status write_parts(reel_folder_writer *w, const reel_blueprint *b,
                                const reel_create_options *o) {
+    reel_status status = REEL_OK;
     if (o->shard_bytes) reel_folder_writer_set_shard_bytes(w, o->shard_bytes);
-    reel_status status = reel_folder_writer_scheduler(w, &b->scheduler);
-    if (status == REEL_OK && o->tokenizer) status = reel_folder_writer_tokenizer(w, o->tokenizer);
     for (int kind = 0; kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
         if (b->has[kind])
             status = reel_folder_writer_random(w, &b->config[kind], o->dtype, o->seed);
+    if (status == REEL_OK) status = reel_folder_writer_scheduler(w, &b->scheduler);
+    if (status == REEL_OK && o->tokenizer) status = reel_folder_writer_tokenizer(w, o->tokenizer);
     return status;
 }
 

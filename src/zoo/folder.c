@@ -11,7 +11,8 @@ struct reel_folder {
     reel_env *env;
     reel_arena arena; /* holds the paths */
     const char *path;
-    bool original; /* Wan's own layout */
+    bool original;      /* Wan's own layout */
+    const char *single; /* the transformer's weights, when a file was opened; else NULL */
     reel_model_index index;
     reel_component_config config[REEL_COMPONENT_COUNT];
     reel_scheduler_config scheduler;
@@ -166,13 +167,28 @@ static reel_status open_original(reel_folder *f) {
 
 /* ---- opening ---- */
 
+/* A file of weights is a folder in Wan's own layout whose transformer is that file. */
+static reel_status open_single(reel_folder *f) {
+    if (reel_is_pickle(f->path)) return reel_pickle_refuse(f->env, f->path);
+    const char *slash = strrchr(f->path, '/'), *config;
+    f->single = f->path;
+    f->path = slash ? reel_arena_printf(&f->arena, "%.*s", (int)(slash - f->path), f->path)
+                    : reel_arena_strdup(&f->arena, ".");
+    if (!f->path) return REEL_E_NOMEM;
+    const reel_status status = find_file(f, "config.json", &config);
+    if (status != REEL_OK) return status;
+    if (!config)
+        return reel_fail(f->env, REEL_E_FORMAT,
+                         "%s: a file of weights needs the model's config.json beside it",
+                         f->single);
+    return open_original(f);
+}
+
 static reel_status open_layout(reel_folder *f) {
     const char *index, *config;
-    if (reel_path_look(f->path) == REEL_PATH_NONE)
-        return reel_fail(f->env, REEL_E_IO, "%s: no such folder", f->path);
-    if (reel_path_look(f->path) == REEL_PATH_FILE)
-        return reel_fail(f->env, REEL_E_ARG, "%s: a file, wanted a model folder%s", f->path,
-                         reel_is_pickle(f->path) ? " (and pickles are not read)" : "");
+    const reel_path_kind kind = reel_path_look(f->path);
+    if (kind == REEL_PATH_NONE) return reel_fail(f->env, REEL_E_IO, "%s: no such folder", f->path);
+    if (kind == REEL_PATH_FILE) return open_single(f);
     reel_status status = find_file(f, "model_index.json", &index);
     if (status == REEL_OK) status = find_file(f, "config.json", &config);
     if (status != REEL_OK) return status;
@@ -231,6 +247,10 @@ static reel_status find_weights(reel_folder *f, reel_component_kind kind, const 
     const char *const *names = f->original ? original_weights[kind] : weight_names;
     const char *const *pickles = f->original ? original_pickles[kind] : weight_pickles;
     const int most = f->original ? 4 : 16; /* the longer lists end with NULL */
+    if (f->single && kind == REEL_COMPONENT_TRANSFORMER) {
+        *path = f->single;
+        return REEL_OK;
+    }
     reel_status status = first_of(f, part, names, most, path);
     if (status != REEL_OK || *path) return status;
     status = first_of(f, part, pickles, most, &pickle);

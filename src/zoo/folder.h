@@ -12,8 +12,9 @@
 
 typedef struct reel_folder reel_folder;
 
-/* Reads and checks every configuration of the folder at path. REEL_E_IO, REEL_E_FORMAT or
- * REEL_E_UNSUPPORTED, naming the file. The caller closes *folder; components may outlive it. */
+/* Reads and checks every configuration of the folder at path. path may also be the file of a
+ * transformer's weights, or their index, with its config.json beside it. REEL_E_IO, REEL_E_FORMAT
+ * or REEL_E_UNSUPPORTED, naming the file. The caller closes *folder; components may outlive it. */
 REEL_MUST_USE reel_status reel_folder_open(reel_env *env, const char *path, reel_folder **folder);
 /* NULL-safe. */
 void reel_folder_close(reel_folder **folder);

@@ -164,6 +164,26 @@ static void test_folder_of_the_original_layout_opens(void **state) {
     unmake(&r);
 }
 
+static void test_folder_may_be_a_file_with_its_config_beside_it(void **state) {
+    (void)state;
+    rig r;
+    make(&r);
+    scratch_copy(&r.place, "wan.safetensors", "tests/golden/wan_dit_t2v/weights.safetensors");
+    const char *file = SCRATCH(&r.place, "wan.safetensors");
+    assert_int_equal(reel_folder_open(r.env, file, &r.folder), REEL_E_FORMAT);
+    assert_non_null(strstr(reel_env_message(r.env), "config.json beside it"));
+    reel_env_clear(r.env);
+    scratch_copy(&r.place, "config.json", "tests/golden/wan_dit_t2v/config.json");
+    assert_int_equal(reel_folder_open(r.env, file, &r.folder), REEL_OK);
+    open_part(&r, REEL_COMPONENT_TRANSFORMER, REEL_WEIGHTS_STORED);
+    assert_null(reel_folder_config(r.folder, REEL_COMPONENT_VAE));
+    reel_folder_close(&r.folder);
+    scratch_write(&r.place, "wan.pth", "PK");
+    assert_int_equal(reel_folder_open(r.env, SCRATCH(&r.place, "wan.pth"), &r.folder),
+                     REEL_E_UNSUPPORTED);
+    unmake(&r);
+}
+
 static void test_folder_pickles_are_refused_with_advice(void **state) {
     (void)state;
     rig r;
@@ -267,6 +287,7 @@ int main(void) {
         cmocka_unit_test(test_folder_of_diffusers_opens_part_by_part),
         cmocka_unit_test(test_folder_weights_are_converted_when_asked),
         cmocka_unit_test(test_folder_of_the_original_layout_opens),
+        cmocka_unit_test(test_folder_may_be_a_file_with_its_config_beside_it),
         cmocka_unit_test(test_folder_pickles_are_refused_with_advice),
         cmocka_unit_test(test_folder_what_is_wrong_is_named),
         cmocka_unit_test(test_folder_hostile_places_are_refused),

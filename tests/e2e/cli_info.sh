@@ -54,7 +54,7 @@ rm "$work/m-2.safetensors"
 bad "$work/m.safetensors.index.json" "m-2.safetensors"
 
 expect 2 "$REEL" info
-err_has "wanted FILE"
+err_has "wanted MODEL|FILE"
 expect 2 "$REEL" info a b
 err_has "'b'"
 expect 2 "$REEL" info --jsno a

@@ -1,8 +1,10 @@
 #include "faults.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -18,6 +20,7 @@
 #include "tensor/safetensors_set.h"
 #include "text/prompt.h"
 #include "text/tokenizer.h"
+#include "zoo/create.h"
 
 /* ---- base ---- */
 
@@ -264,6 +267,59 @@ static reel_status run_eagerly(reel_env *env, const fault_place *place) {
     return status;
 }
 
+/* The smallest model there can be: this scenario is run once for each of its calls. */
+static reel_blueprint one_block(void) {
+    reel_blueprint b = {.has[REEL_COMPONENT_TRANSFORMER] = true,
+                        .scheduler = reel_scheduler_config_default(),
+                        .index.pipeline = "WanPipeline"};
+    b.config[REEL_COMPONENT_TRANSFORMER].transformer =
+        (reel_wan_dit_config){.patch_size = {1, 1, 1},
+                              .num_attention_heads = 1,
+                              .attention_head_dim = 6,
+                              .in_channels = 1,
+                              .out_channels = 1,
+                              .text_dim = 2,
+                              .freq_dim = 2,
+                              .ffn_dim = 2,
+                              .num_layers = 1,
+                              .eps = 1e-6};
+    return b;
+}
+
+static int remove_one(const char *path, const struct stat *about, int type, struct FTW *walk) {
+    (void)about;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+/* A model folder made; when something fails half-way, nothing of it may be left, but for a whole
+ * folder whose name could not be made durable. */
+static reel_status make_model(reel_env *env, const fault_place *place) {
+    char path[96];
+    snprintf(path, sizeof path, "%s/model", place->folder);
+    const reel_blueprint blueprint = one_block();
+    const reel_create_options options = {.dtype = REEL_F32, .tokenizer = place->target};
+    const reel_status status = reel_folder_create(env, path, &blueprint, &options);
+    nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return status;
+}
+
+/* A model opened and its weights converted. */
+static reel_status open_model(reel_env *env, const fault_place *place) {
+    (void)place;
+    reel_folder *folder = NULL;
+    reel_component *component = NULL;
+    reel_status status =
+        reel_folder_open(env, "tests/golden/wan22_dit_ti2v/weights.safetensors", &folder);
+    if (status == REEL_OK)
+        status = reel_folder_component(folder, REEL_COMPONENT_TRANSFORMER, REEL_WEIGHTS_BF16,
+                                       &component);
+    reel_component_close(&component);
+    reel_folder_close(&folder);
+    return status;
+}
+
 const fault_scenario fault_scenarios[] = {
     {"arena", use_arena},
     {"replace a file", replace_file},
@@ -280,6 +336,8 @@ const fault_scenario fault_scenarios[] = {
     {"a training step", train_step},
     {"a transformer's training step", train_transformer},
     {"an eager tape", run_eagerly},
+    {"make a model folder", make_model},
+    {"open a model", open_model},
 };
 const int n_fault_scenarios = sizeof fault_scenarios / sizeof fault_scenarios[0];
 

@@ -93,12 +93,26 @@ static reel_var kept(replay_run *run, const reel_record *record) {
     return record->out;
 }
 
-reel_var replay_made_in(replay_run *run, const char *scope, const reel_op *op) {
+static bool record_within(const replay_run *run, const reel_record *record, const char *scope) {
     char path[512];
+    return within(reel_tape_scope_path(run->tape, record->scope, path, sizeof path), scope);
+}
+
+/* Whether something outside the scope reads the value, which record i makes. */
+static bool leaves(const replay_run *run, int i, reel_var var, const char *scope) {
+    for (int n = reel_tape_n_records(run->tape), k = i + 1; k < n; k++) {
+        const reel_record *record = reel_tape_record_at(run->tape, k);
+        for (int j = 0; j < record->n_in; j++)
+            if (record->in[j] == var && !record_within(run, record, scope)) return true;
+    }
+    return false;
+}
+
+reel_var replay_made_in(replay_run *run, const char *scope, const reel_op *op) {
     for (int i = reel_tape_n_records(run->tape) - 1; i >= 0; i--) {
         const reel_record *record = reel_tape_record_at(run->tape, i);
         if (op && record->op != op) continue;
-        if (within(reel_tape_scope_path(run->tape, record->scope, path, sizeof path), scope))
+        if (record_within(run, record, scope) && (op || leaves(run, i, record->out, scope)))
             return kept(run, record);
     }
     return 0;

@@ -63,8 +63,9 @@ void replay_end(replay_run *run);
 /* An input of the recording with the tensor's data. */
 reel_var replay_var(replay_run *run, const char *name, const reel_tensor *tensor);
 
-/* The last value made within a scope ("blocks.0.attn1"), or by an op within it (NULL: any op); 0
- * when there is none. It is kept, so that it can be compared after the run. */
+/* What a scope ("blocks.0.attn1") hands on: the last value made in it that something outside reads;
+ * or, with an op, the last value that op makes in it. 0 when there is none. It is kept, so that it
+ * can be compared after the run. */
 reel_var replay_made_in(replay_run *run, const char *scope, const reel_op *op);
 /* The first value made by an op. */
 reel_var replay_made_by(replay_run *run, const reel_op *op);
