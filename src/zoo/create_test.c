@@ -61,6 +61,24 @@ static void expect_random(rig *r, const reel_folder *folder, reel_component_kind
     reel_component_close(&c);
 }
 
+/* Converting on the way in, in pieces, is converting. */
+static void expect_converted(const reel_folder *folder, reel_component_kind kind) {
+    reel_component *stored, *narrow;
+    assert_int_equal(reel_folder_component(folder, kind, REEL_WEIGHTS_F32, &stored), REEL_OK);
+    assert_int_equal(reel_folder_component(folder, kind, REEL_WEIGHTS_BF16, &narrow), REEL_OK);
+    for (int i = 0; i < reel_params_count(stored->params); i++) {
+        const reel_param *from = reel_params_at(stored->params, i);
+        const reel_param *to = reel_params_find(narrow->params, from->name);
+        int64_t n_wrong = 0;
+        for (int64_t k = 0; k < reel_shape_count(&from->shape); k++)
+            n_wrong += reel_f32_to_bf16(reel_dtype_load(REEL_F32, from->data, k)) !=
+                       ((const reel_bf16 *)to->data)[k];
+        assert_int_equal(n_wrong, 0);
+    }
+    reel_component_close(&stored);
+    reel_component_close(&narrow);
+}
+
 static void expect_folder(rig *r, const char *path, reel_dtype dtype) {
     reel_folder *folder;
     if (reel_folder_open(r->env, path, &folder) != REEL_OK)
@@ -69,6 +87,7 @@ static void expect_folder(rig *r, const char *path, reel_dtype dtype) {
         const reel_component_config *c = reel_folder_config(folder, (reel_component_kind)kind);
         assert_int_equal(c != NULL, r->blueprint.has[kind]);
         if (c) expect_random(r, folder, (reel_component_kind)kind, dtype);
+        if (c && dtype == REEL_F32) expect_converted(folder, (reel_component_kind)kind);
     }
     assert_true(reel_folder_scheduler(folder)->shift == r->blueprint.scheduler.shift);
     assert_string_equal(reel_folder_scheduler(folder)->sampler, "unipc");
@@ -84,6 +103,8 @@ static void test_create_tiny_models_open_again(void **state) {
         const reel_dtype dtype = i & 1 ? REEL_BF16 : REEL_F32;
         rig r;
         make(&r, preset[i / 2]);
+        /* a table that is more than one piece for who writes and who converts */
+        r.blueprint.config[REEL_COMPONENT_TEXT_ENCODER].text_encoder.vocab_size = 12000;
         const char *path = SCRATCH(&r.place, "model");
         create(&r, path, dtype, 0);
         expect_folder(&r, path, dtype);
