@@ -193,6 +193,49 @@ REEL_API const char *const *reel_model_presets(void);
  * or not at all. Memory does not grow with the model. */
 REEL_MUST_USE REEL_API reel_status reel_model_create(reel_env *env, const char *path,
                                                      const reel_model_request *request);
+/* ---- training ---- */
+
+/* What a training run says while it goes on. Everything is borrowed for the call. */
+typedef struct reel_train_event {
+    const char *kind;  /* "vae", "dit", "tokenizer" */
+    const char *phase; /* "prepare", "step", "validate", "checkpoint", "save", "done", "stopped" */
+    int64_t step, steps;
+    double loss, norm;          /* of the last steps' mean; of the gradient */
+    double seconds, left_s;     /* spent so far in all sittings; what is left, about */
+    double samples_per_s;       /* clips, crops or packed samples */
+    double flops_per_s;         /* arithmetic of the plans over wall time, loaders included */
+    double ceiling_flops_per_s; /* what a large matrix product reaches here; 0: not measured */
+    const char *text;           /* a sentence of its own, or JSON of a validation; or NULL */
+} reel_train_event;
+
+/* Called for each event; returning nonzero asks the run to finish its step, write a checkpoint and
+ * stop. */
+typedef int reel_train_progress(void *context, const reel_train_event *event);
+
+/* What to train. */
+typedef struct reel_train_options {
+    const char *kind;       /* "vae", "decoder", "dit", "tokenizer", "pocket" */
+    const char *recipe;     /* path of the recipe; NULL: defaults */
+    const char *out;        /* run folder: made, or gone on with when it holds a checkpoint */
+    const char *const *set; /* [n_set] overrides of the recipe, "section.field=value" */
+    int n_set;
+    int64_t steps;   /* 0: the recipe's */
+    double minutes;  /* stop after so much wall time, to be gone on with later; 0: no limit */
+    const char *isa; /* use no kernels above this level; NULL: the machine's own */
+    int profile;     /* nonzero: after a few steps, tell a table of kernels as events and stop */
+    reel_train_progress *progress; /* may be NULL */
+    void *context;
+} reel_train_options;
+
+/* Every field at its default. */
+REEL_API reel_train_options reel_train_options_default(void);
+
+/* Trains. The run folder gets recipe.json, metrics.jsonl, checkpoints and the trained part of a
+ * model folder. A run that was stopped, or killed, goes on from its last checkpoint to the same
+ * bytes. *stopped (may be NULL) is 1 when it was asked to stop before the end. REEL_E_ARG for a
+ * wrong option, REEL_E_FORMAT for a wrong recipe or when a step is not finite. */
+REEL_MUST_USE REEL_API reel_status reel_train(reel_env *env, const reel_train_options *options,
+                                              int *stopped);
 
 #ifdef __cplusplus
 }

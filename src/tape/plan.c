@@ -15,6 +15,7 @@ typedef struct reel_plan_call {
     int32_t scope;
     int64_t scratch_offset;
     reel_var in[REEL_MAX_IN], out[REEL_MAX_OUT]; /* roots of the operands, 0 where absent */
+    uint8_t attr[REEL_ATTR_BYTES] __attribute__((aligned(8))); /* the tape may be reset */
 } plan_call;
 
 /* What the plan knows of a value. Several values can share one root's memory (views, in-place). */
@@ -113,6 +114,8 @@ static void list_calls(reel_plan *p, const reel_tape *t, const bool *needed) {
         plan_call *c = &p->call[p->n_calls++];
         c->scope = r->scope;
         reel_tape_call(t, r, &c->call);
+        memcpy(c->attr, r->attr, sizeof c->attr);
+        c->call.attr = c->attr;
         for (int i = 0; i < r->n_in; i++)
             c->in[i] = r->in[i] ? root_of(p, r->in[i]) : 0;
         for (int i = 0; i < r->n_out; i++)

@@ -1,0 +1,21 @@
+/* Buckets: the sizes clips come in, and which clip gets which. */
+#ifndef REEL_DATA_BUCKETS_H
+#define REEL_DATA_BUCKETS_H
+
+#include <stdint.h>
+
+/* A size of clips and how often it is drawn. */
+typedef struct reel_bucket {
+    int64_t width, height, frames; /* pixels, frames */
+    double weight;                 /* >= 0, relative to the others' */
+} reel_bucket;
+
+/* Which of n >= 1 buckets clip `index` of a source with that seed has: a fixed draw by weight. */
+int64_t reel_bucket_of(const reel_bucket *bucket, int64_t n, uint64_t seed, int64_t index);
+
+/* Bytes of a clip: u8 [F,H,W,3]. */
+static inline int64_t reel_bucket_bytes(const reel_bucket *b) {
+    return b->frames * b->height * b->width * 3;
+}
+
+#endif

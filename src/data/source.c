@@ -1,0 +1,83 @@
+#include "data/source.h"
+
+#include <string.h>
+
+#include "base/rng.h"
+#include "world/caption.h"
+#include "world/render.h"
+
+_Static_assert((int)REEL_SOURCE_TRAIN == (int)REEL_SPLIT_TRAIN &&
+                   (int)REEL_SOURCE_VALIDATION == (int)REEL_SPLIT_VALIDATION &&
+                   (int)REEL_SOURCE_HELDOUT_PAIRS == (int)REEL_SPLIT_HELDOUT_PAIRS &&
+                   (int)REEL_SOURCE_CAPTION_BYTES == (int)REEL_CAPTION_BYTES,
+               "data/source.h repeats world's values");
+
+static reel_status scene_of(reel_env *env, const reel_world_source *source, int64_t index,
+                            const reel_bucket *size, reel_scene *scene) {
+    reel_scene_options options = reel_scene_options_default();
+    options.seed = source->seed;
+    options.index = (uint64_t)index;
+    options.split = (reel_split)source->split;
+    /* an image shows a moment of a clip of the default length */
+    if (size->frames > 1) options.duration_s = (float)(size->frames - 1) / source->fps;
+    return reel_scene_sample(env, &options, scene);
+}
+
+reel_status reel_world_source_clip(reel_env *env, const reel_world_source *source, int64_t index,
+                                   const reel_bucket *size, uint8_t *rgb) {
+    reel_scene scene;
+    const reel_status status = scene_of(env, source, index, size, &scene);
+    if (status != REEL_OK) return status;
+    const reel_view view = {.width = (int)size->width,
+                            .height = (int)size->height,
+                            .frames = (int)size->frames,
+                            .fps = source->fps};
+    return reel_scene_render(env, &scene, &view, rgb, NULL, NULL);
+}
+
+reel_status reel_world_source_caption(reel_env *env, const reel_world_source *source, int64_t index,
+                                      const reel_bucket *size, bool chinese, uint64_t variant,
+                                      char *text) {
+    reel_scene scene;
+    const reel_status status = scene_of(env, source, index, size, &scene);
+    if (status != REEL_OK) return status;
+    reel_caption_request request = reel_caption_request_default();
+    request.language = chinese ? REEL_CHINESE : REEL_ENGLISH;
+    request.variant = variant;
+    reel_scene_caption(&scene, &request, text, REEL_CAPTION_BYTES, NULL);
+    return REEL_OK;
+}
+
+int reel_world_source_attributes(void) {
+    return REEL_ATTRIBUTE_COUNT;
+}
+
+const char *reel_world_source_attribute(int attribute) {
+    return reel_attribute_name((reel_attribute)attribute);
+}
+
+reel_status reel_world_source_swap(reel_env *env, const reel_world_source *source, int64_t index,
+                                   const reel_bucket *size, int attribute, char *text,
+                                   char *swapped, bool *differs) {
+    reel_scene scene;
+    const reel_status status = scene_of(env, source, index, size, &scene);
+    if (status != REEL_OK) return status;
+    const reel_attribute which = (reel_attribute)attribute;
+    const reel_caption_request request = {REEL_ENGLISH, REEL_CAPTION_LONG, (uint64_t)index};
+    const reel_attributes truth = reel_scene_attributes(&scene);
+    reel_caption_write(&truth, &request, text, REEL_CAPTION_BYTES, NULL);
+    *differs = false;
+    const int n = reel_attribute_values(which), old = reel_attributes_get(&truth, which, 0);
+    const int from =
+        (int)reel_rng_below(source->seed, reel_rng_stream("swap"), (uint64_t)index, (uint64_t)n);
+    for (int k = 0; k < n && !*differs; k++) {
+        const int value = (from + k) % n;
+        if (value == old || old == REEL_ANY) continue;
+        reel_attributes other = truth;
+        reel_attributes_set(&other, which, 0, value);
+        if (!reel_attributes_possible(&other, NULL, 0)) continue;
+        reel_caption_write(&other, &request, swapped, REEL_CAPTION_BYTES, NULL);
+        *differs = strcmp(text, swapped) != 0;
+    }
+    return REEL_OK;
+}

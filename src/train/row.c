@@ -1,0 +1,197 @@
+#include "train/row.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/rng.h"
+
+static const char tag[] = "row";
+
+reel_objective reel_objective_parse(const char *name) {
+    static const char *const names[] = {"flow", "epsilon", "v"};
+    for (int i = 0; i < REEL_OBJECTIVE_COUNT; i++)
+        if (strcmp(name, names[i]) == 0) return (reel_objective)i;
+    return REEL_OBJECTIVE_COUNT;
+}
+
+reel_status reel_row_init(reel_env *env, int64_t T, int64_t N, int64_t X, int64_t z, int64_t patch,
+                          reel_objective objective, reel_row *row) {
+    const int64_t width = z * patch * patch;
+    *row = (reel_row){.env = env,
+                      .T = T,
+                      .N = N,
+                      .X = X,
+                      .z = z,
+                      .patch = patch,
+                      .objective = objective,
+                      .clip = reel_calloc(env, N, sizeof *row->clip, tag),
+                      .tokens = reel_calloc(env, T * width, sizeof(float), tag),
+                      .target = reel_calloc(env, T * width, sizeof(float), tag),
+                      .weight = reel_calloc(env, T, sizeof(float), tag),
+                      .level = reel_calloc(env, 2 * N, sizeof(float), tag),
+                      .map = reel_calloc(env, T, sizeof(int32_t), tag),
+                      .positions = reel_calloc(env, 3 * T, sizeof(int32_t), tag),
+                      .offsets = reel_calloc(env, N + 2, sizeof(int32_t), tag),
+                      .text_offsets = reel_calloc(env, N + 2, sizeof(int32_t), tag),
+                      .ids = reel_calloc(env, N * X, sizeof(int32_t), tag),
+                      .key_mask = reel_calloc(env, N * X, 1, tag),
+                      .text_mask = reel_calloc(env, N * X, sizeof(float), tag)};
+    const void *all[] = {row->clip,         row->tokens, row->target,    row->weight,
+                         row->level,        row->map,    row->positions, row->offsets,
+                         row->text_offsets, row->ids,    row->key_mask,  row->text_mask};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!all[i]) return REEL_E_NOMEM;
+    return REEL_OK;
+}
+
+void reel_row_deinit(reel_row *row) {
+    void *all[] = {row->clip,         row->tokens, row->target,    row->weight,
+                   row->level,        row->map,    row->positions, row->offsets,
+                   row->text_offsets, row->ids,    row->key_mask,  row->text_mask};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) reel_free(row->env, all[i]);
+    *row = (reel_row){0};
+}
+
+int64_t reel_row_tokens(const reel_row *row, const reel_latent_clip *c) {
+    return c->f * (c->h / row->patch) * (c->w / row->patch);
+}
+
+static int64_t used(const reel_row *row) {
+    if (!row->n) return 0;
+    const reel_row_clip *last = &row->clip[row->n - 1];
+    return last->first + reel_row_tokens(row, &last->latent);
+}
+
+void reel_row_clear(reel_row *row) {
+    row->n = 0;
+    memset(row->ids, 0, (size_t)(row->N * row->X) * sizeof *row->ids);
+    memset(row->key_mask, 0, (size_t)(row->N * row->X));
+    memset(row->text_mask, 0, (size_t)(row->N * row->X) * sizeof *row->text_mask);
+}
+
+bool reel_row_add(reel_row *row, const reel_latent_clip *latent, double t, uint64_t known,
+                  uint64_t noise) {
+    const int64_t first = used(row);
+    if (row->n >= row->N || latent->f > REEL_ROW_FRAMES ||
+        first + reel_row_tokens(row, latent) > row->T)
+        return false;
+    row->clip[row->n++] =
+        (reel_row_clip){.latent = *latent, .first = first, .t = t, .known = known, .noise = noise};
+    return true;
+}
+
+void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n) {
+    for (int64_t k = 0; k < n && k < row->X; k++) {
+        row->ids[i * row->X + k] = id[k];
+        row->key_mask[i * row->X + k] = 1;
+        row->text_mask[i * row->X + k] = 1;
+    }
+}
+
+/* ---- filling ---- */
+
+/* x = a x0 + b eps, target = c x0 + d eps. */
+typedef struct mixture {
+    float a, b, c, d;
+} mixture;
+
+/* The cumulative alpha of the cosine schedule, cos^2 scaled to 1 at 0 (Nichol & Dhariwal, eq. 17);
+ * the end is cut where its betas are: a is never quite 0. */
+static double cosine_alpha(double t) {
+    const double s = 0.008, half_pi = 1.57079632679489661923;
+    const double f = cos((t + s) / (1 + s) * half_pi), f0 = cos(s / (1 + s) * half_pi);
+    return fmax(f * f / (f0 * f0), 1e-8);
+}
+
+static mixture mixture_of(reel_objective objective, double t) {
+    if (objective == REEL_OBJECTIVE_FLOW) return (mixture){(float)(1 - t), (float)t, -1, 1};
+    const double alpha = cosine_alpha(t);
+    const float signal = (float)sqrt(alpha), noise = (float)sqrt(1 - alpha);
+    if (objective == REEL_OBJECTIVE_EPSILON) return (mixture){signal, noise, 0, 1};
+    return (mixture){signal, noise, -noise, signal};
+}
+
+typedef struct filling {
+    reel_row *row;
+    uint64_t seed, stream;
+} filling;
+
+/* One token: eps stands in target and is replaced. from: the patch's first position. */
+static void fill_token(const reel_row *row, const reel_bf16 *from, int64_t w, mixture m,
+                       float *token, float *target) {
+    const int64_t p = row->patch, z = row->z;
+    for (int64_t k = 0; k < p * p; k++) {
+        const reel_bf16 *x0 = from + (k / p * w + k % p) * z;
+        for (int64_t c = 0; c < z; c++) {
+            const float x = reel_bf16_to_f32(x0[c]), eps = target[k * z + c];
+            token[c * p * p + k] = m.a * x + m.b * eps;
+            target[k * z + c] = m.c * x + m.d * eps;
+        }
+    }
+}
+
+static void fill_clip(void *context, int64_t i, int lane) {
+    (void)lane;
+    const filling *f = context;
+    reel_row *row = f->row;
+    const reel_row_clip *clip = &row->clip[i];
+    const reel_latent_clip *x = &clip->latent;
+    const int64_t p = row->patch, width = row->z * p * p, h = x->h / p, w = x->w / p;
+    const mixture noised = mixture_of(row->objective, clip->t), clean = {1, 0, -1, 0};
+    float *target = row->target + clip->first * width;
+    reel_rng_fill_normal(f->seed, f->stream, clip->noise, x->f * h * w * width, target);
+    for (int64_t k = 0; k < x->f * h * w; k++, target += width) {
+        const int64_t frame = k / (h * w), y = k / w % h, at = k % w, token = clip->first + k;
+        const bool known = (clip->known >> frame & 1) != 0;
+        const reel_bf16 *from = x->data + ((frame * x->h + y * p) * x->w + at * p) * row->z;
+        fill_token(row, from, x->w, known ? clean : noised, row->tokens + token * width, target);
+        row->weight[token] = known ? 0 : 1;
+        row->map[token] = (int32_t)(2 * i + known);
+        row->positions[3 * token] = (int32_t)frame;
+        row->positions[3 * token + 1] = (int32_t)y;
+        row->positions[3 * token + 2] = (int32_t)at;
+    }
+}
+
+/* What is behind the last clip. */
+static void fill_rest(reel_row *row) {
+    const int64_t width = row->z * row->patch * row->patch, end = used(row), n = row->T - end;
+    memset(row->tokens + end * width, 0, (size_t)(n * width) * sizeof(float));
+    memset(row->target + end * width, 0, (size_t)(n * width) * sizeof(float));
+    memset(row->weight + end, 0, (size_t)n * sizeof(float));
+    memset(row->map + end, 0, (size_t)n * sizeof(int32_t));
+    memset(row->positions + 3 * end, 0, (size_t)(3 * n) * sizeof(int32_t));
+    for (int64_t i = 0; i <= row->N; i++) {
+        row->offsets[i] = (int32_t)(i < row->n ? row->clip[i].first : end);
+        row->text_offsets[i] = (int32_t)(i * row->X);
+    }
+    row->offsets[row->N + 1] = (int32_t)row->T;
+    row->text_offsets[row->N + 1] = (int32_t)(row->N * row->X);
+}
+
+void reel_row_fill(reel_row *row, uint64_t seed) {
+    filling f = {.row = row, .seed = seed, .stream = reel_rng_stream("row noise")};
+    for (int64_t i = 0; i < row->N; i++) {
+        row->level[2 * i] = i < row->n ? (float)(1000 * row->clip[i].t) : 0;
+        row->level[2 * i + 1] = 0;
+    }
+    reel_parallel_for(row->env->threads, row->n, fill_clip, &f);
+    fill_rest(row);
+}
+
+double reel_row_error(const reel_row *row, const float *prediction, int64_t i) {
+    const reel_row_clip *clip = &row->clip[i];
+    const int64_t width = row->z * row->patch * row->patch;
+    const int64_t n = reel_row_tokens(row, &clip->latent);
+    double sum = 0, total = 0;
+    for (int64_t k = clip->first; k < clip->first + n; k++) {
+        if (row->weight[k] == 0) continue;
+        total += (double)width;
+        for (int64_t j = 0; j < width; j++) {
+            const double d = (double)prediction[k * width + j] - (double)row->target[k * width + j];
+            sum += d * d;
+        }
+    }
+    return total > 0 ? sum / total : 0;
+}

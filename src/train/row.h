@@ -1,0 +1,85 @@
+/* Rows: clips of different sizes, noised, side by side in one row of tokens (NaViT, Dehghani et al.
+ * 2023), with everything a diffusion transformer's training step reads.
+ *
+ * The memory of a row is what a program's inputs are bound to, and its sizes are fixed, so one plan
+ * serves whatever clips a row holds. Clips come one after another; what is left over at the end is
+ * a segment of its own without text, weight or gradient.
+ *
+ *     flow:     x = (1 - t) x0 + t eps,  target eps - x0,  level 1000 t
+ *     epsilon:  x = sqrt(a) x0 + sqrt(1 - a) eps,  target eps;   v: target sqrt(a) eps - sqrt(1-a)
+ * x0
+ *
+ * with a the cumulative alpha of a cosine schedule at timestep t (Nichol & Dhariwal 2021). Frames
+ * that are known have level 0, are not noised and weigh nothing.
+ *
+ * Letters: T tokens of the row, N clips at most, X text tokens of each, z channels of latents, P
+ * positions of a patch.
+ */
+#ifndef REEL_TRAIN_ROW_H
+#define REEL_TRAIN_ROW_H
+
+#include "data/latents.h"
+
+typedef enum reel_objective {
+    REEL_OBJECTIVE_FLOW,
+    REEL_OBJECTIVE_EPSILON,
+    REEL_OBJECTIVE_V,
+    REEL_OBJECTIVE_COUNT,
+} reel_objective;
+
+/* The objective with that name ("flow", "epsilon", "v"); REEL_OBJECTIVE_COUNT when none. */
+reel_objective reel_objective_parse(const char *name);
+
+enum { REEL_ROW_FRAMES = 64 }; /* latent frames of a clip at most: the bits of a mask */
+
+/* One clip in a row. */
+typedef struct reel_row_clip {
+    reel_latent_clip latent; /* f may be less than the stored clip has: its first frames */
+    int64_t first;           /* token */
+    double t;                /* noise level in [0,1] */
+    uint64_t known;          /* bit i: frame i is known */
+    uint64_t noise;          /* index of its first normal number; a multiple of 4 */
+} reel_row_clip;
+
+typedef struct reel_row {
+    reel_env *env;
+    int64_t T, N, X, z, patch; /* patch: of height and width; in time 1 */
+    reel_objective objective;
+    int64_t n;             /* clips */
+    reel_row_clip *clip;   /* [N] */
+    float *tokens;         /* [T,z P]: channels slowest */
+    float *target;         /* [T,P z]: channels fastest */
+    float *weight;         /* [T]: 0 or 1 */
+    float *level;          /* [2N]: clip i's is 2i, of its known frames 2i + 1 */
+    int32_t *map;          /* [T]: which level */
+    int32_t *positions;    /* [T,3] */
+    int32_t *offsets;      /* [N+2] */
+    int32_t *text_offsets; /* [N+2] */
+    int32_t *ids;          /* [N,X] */
+    uint8_t *key_mask;     /* [N,X]: 1 for tokens */
+    float *text_mask;      /* [N,X]: the same */
+} reel_row;
+
+/* patch divides the latent grids. The caller deinits, whatever happened. */
+REEL_MUST_USE reel_status reel_row_init(reel_env *env, int64_t T, int64_t N, int64_t X, int64_t z,
+                                        int64_t patch, reel_objective objective, reel_row *row);
+void reel_row_deinit(reel_row *row);
+
+/* Tokens of a clip. */
+int64_t reel_row_tokens(const reel_row *row, const reel_latent_clip *clip);
+
+/* Empties the row. */
+void reel_row_clear(reel_row *row);
+/* Puts a clip behind the others; false when there is no room. Nothing is computed. */
+bool reel_row_add(reel_row *row, const reel_latent_clip *latent, double t, uint64_t known,
+                  uint64_t noise);
+/* The text of clip i: n ids, cut to X. */
+void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n);
+/* Computes everything from the clips, over the threads of env. Noise: normal numbers of (seed,
+ * stream "row noise", the clip's own indices). */
+void reel_row_fill(reel_row *row, uint64_t seed);
+
+/* The mean over weighing tokens of clip i of (prediction - target)^2. prediction f32 [T,P z]. */
+double reel_row_error(const reel_row *row, const float *prediction, int64_t i);
+
+#endif

@@ -1,0 +1,56 @@
+/* The loop of a training run: steps, validations, checkpoints, metrics and progress.
+ *
+ * Whatever depends on the clock (when to validate, when to write a checkpoint, when to stop)
+ * changes nothing that is trained: a run stopped anywhere goes on to the bytes of one that was not.
+ */
+#ifndef REEL_TRAIN_RUN_H
+#define REEL_TRAIN_RUN_H
+
+#include "base/json_out.h"
+#include "train/checkpoint.h"
+
+/* What one step did, besides the learner's own figures. */
+typedef struct reel_job_step {
+    reel_step_result result;
+    int64_t samples;
+} reel_job_step;
+
+/* What is trained. Functions get context; those marked so may be NULL. */
+typedef struct reel_job {
+    const char *kind;
+    void *context;
+    reel_learner *learner;
+    /* Step `step` (from 0) at a rate; a function of step alone. */
+    reel_status (*step)(void *context, int64_t step, double rate, reel_job_step *done);
+    /* Adds keys to an object of metrics. May be NULL. */
+    reel_status (*validate)(void *context, reel_json_out *out);
+    /* Saves the model into the run folder: at each validation and at the end. May be NULL. */
+    reel_status (*save)(void *context, bool at_end);
+    /* The program to profile. May be NULL. */
+    reel_program *(*program)(void *context);
+} reel_job;
+
+typedef struct reel_run_options {
+    const char *folder;
+    const reel_recipe *recipe;
+    double minutes; /* of wall time; 0: to the end of the recipe's steps */
+    double ceiling_flops_per_s;
+    bool profile; /* after three steps: tell a table of kernels, stop */
+    reel_train_progress *progress;
+    void *context;
+} reel_run_options;
+
+/* Goes on from the folder's newest checkpoint, if there is one, and runs to the recipe's last step,
+ * the time limit or the caller's wish to stop (*stopped). recipe.json is written first. */
+REEL_MUST_USE reel_status reel_run(reel_env *env, const reel_job *job,
+                                   const reel_run_options *options, bool *stopped);
+
+/* Tells an event of its own: what is being prepared. True: the caller wishes to stop. */
+bool reel_run_tell(const reel_run_options *options, const char *kind, const char *phase,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* FLOP/s of a large product through the table's kernels: what shares are of. */
+REEL_MUST_USE reel_status reel_run_ceiling(reel_env *env, const reel_kernel_table *table,
+                                           reel_dtype dtype, double *flops_per_s);
+
+#endif

@@ -1,0 +1,179 @@
+#include "train/save.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/folder.h"
+#include "base/json.h"
+#include "base/json_out.h"
+#include "tensor/safetensors.h"
+
+enum { PATH_BYTES = 4096, MOST_SMALL_BYTES = 1 << 28 };
+
+static const char *weights_name(reel_component_kind kind) {
+    return kind == REEL_COMPONENT_TEXT_ENCODER ? "model.safetensors"
+                                               : "diffusion_pytorch_model.safetensors";
+}
+
+/* ---- writing ---- */
+
+static reel_status write_json(reel_env *env, const char *path, const reel_json_out *out) {
+    const char *text;
+    int64_t bytes;
+    const reel_status status = reel_json_out_text(out, &text, &bytes);
+    return status == REEL_OK ? reel_file_write(env, path, text, bytes) : status;
+}
+
+static reel_status write_weights(reel_env *env, const char *path, reel_params *params) {
+    const int n = reel_params_count(params);
+    reel_named_tensor *tensor = reel_calloc(env, n, sizeof *tensor, "save");
+    if (!tensor) return REEL_E_NOMEM;
+    for (int i = 0; i < n; i++) {
+        const reel_param *p = reel_params_at(params, i);
+        tensor[i] = (reel_named_tensor){p->name, {p->dtype, p->shape, p->data}};
+    }
+    const reel_metadata format = {"format", "pt"}; /* transformers refuses files without it */
+    const reel_status status = reel_safetensors_write(env, path, tensor, n, &format, 1);
+    reel_free(env, tensor);
+    return status;
+}
+
+reel_status reel_save_part(reel_env *env, const char *folder, const reel_component_config *config,
+                           reel_params *params) {
+    char path[PATH_BYTES];
+    const char *part = reel_component_name(config->kind);
+    snprintf(path, sizeof path, "%s/%s", folder, part);
+    reel_status status = reel_folder_make(env, path);
+    if (status != REEL_OK) return status;
+    reel_json_out out;
+    reel_json_out_init(&out, env);
+    reel_component_config_write(&out, config, REEL_BF16);
+    snprintf(path, sizeof path, "%s/%s/config.json", folder, part);
+    status = write_json(env, path, &out);
+    reel_json_out_deinit(&out);
+    snprintf(path, sizeof path, "%s/%s/%s", folder, part, weights_name(config->kind));
+    return status == REEL_OK ? write_weights(env, path, params) : status;
+}
+
+static reel_status copy_file(reel_env *env, const char *from, const char *folder,
+                             const char *name) {
+    char path[PATH_BYTES + 64], *data;
+    int64_t bytes;
+    reel_status status = reel_folder_make(env, folder);
+    if (status == REEL_OK) status = reel_file_read(env, from, MOST_SMALL_BYTES, &data, &bytes);
+    if (status != REEL_OK) return status;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    status = reel_file_write(env, path, data, bytes);
+    reel_free(env, data);
+    return status;
+}
+
+static reel_status copy_vae(reel_env *env, const char *folder, const char *from) {
+    const char *const names[] = {"config.json", weights_name(REEL_COMPONENT_VAE)};
+    char source[PATH_BYTES], target[PATH_BYTES];
+    snprintf(target, sizeof target, "%s/vae", folder);
+    reel_status status = REEL_OK;
+    for (int i = 0; i < 2 && status == REEL_OK; i++) {
+        snprintf(source, sizeof source, "%s/vae/%s", from, names[i]);
+        status = copy_file(env, source, target, names[i]);
+    }
+    return status;
+}
+
+static reel_status write_scheduler(reel_env *env, const char *folder,
+                                   const reel_scheduler_config *scheduler) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/scheduler", folder);
+    reel_status status = reel_folder_make(env, path);
+    if (status != REEL_OK) return status;
+    reel_json_out out;
+    reel_json_out_init(&out, env);
+    reel_scheduler_config_write(&out, scheduler);
+    snprintf(path, sizeof path, "%s/scheduler/scheduler_config.json", folder);
+    status = write_json(env, path, &out);
+    reel_json_out_deinit(&out);
+    return status;
+}
+
+static reel_status write_index(reel_env *env, const char *folder, const reel_saved_model *m,
+                               const reel_component_config *vae,
+                               const reel_scheduler_config *scheduler) {
+    char path[PATH_BYTES];
+    reel_model_index index = {.pipeline = "WanPipeline",
+                              .has = {true, true, true},
+                              .scheduler = true,
+                              .tokenizer = true,
+                              .expand_timesteps = true};
+    const reel_component_config *const config[REEL_COMPONENT_COUNT] = {
+        [REEL_COMPONENT_TRANSFORMER] = &m->transformer,
+        [REEL_COMPONENT_VAE] = vae,
+        [REEL_COMPONENT_TEXT_ENCODER] = &m->text_encoder};
+    reel_json_out out;
+    reel_json_out_init(&out, env);
+    reel_model_index_write(&out, &index, config, reel_scheduler_class(scheduler));
+    snprintf(path, sizeof path, "%s/model_index.json", folder);
+    const reel_status status = write_json(env, path, &out);
+    reel_json_out_deinit(&out);
+    return status;
+}
+
+reel_status reel_save_model(reel_env *env, const char *folder, const reel_saved_model *m) {
+    char path[PATH_BYTES];
+    reel_component_config vae;
+    reel_scheduler_config scheduler = reel_scheduler_config_default();
+    scheduler.shift = m->shift;
+    reel_status status = reel_read_part_config(env, m->vae, REEL_COMPONENT_VAE, &vae);
+    if (status == REEL_OK) status = copy_vae(env, folder, m->vae);
+    snprintf(path, sizeof path, "%s/tokenizer", folder);
+    if (status == REEL_OK) status = copy_file(env, m->tokenizer, path, "spiece.model");
+    if (status == REEL_OK)
+        status = reel_save_part(env, folder, &m->text_encoder, m->text_encoder_weights);
+    if (status == REEL_OK)
+        status = reel_save_part(env, folder, &m->transformer, m->transformer_weights);
+    if (status == REEL_OK) status = write_scheduler(env, folder, &scheduler);
+    return status == REEL_OK ? write_index(env, folder, m, &vae, &scheduler) : status;
+}
+
+/* ---- reading ---- */
+
+reel_status reel_read_part_config(reel_env *env, const char *folder, reel_component_kind kind,
+                                  reel_component_config *config) {
+    char path[PATH_BYTES];
+    reel_json_doc *doc;
+    snprintf(path, sizeof path, "%s/%s/config.json", folder, reel_component_name(kind));
+    reel_status status = reel_json_load(env, path, &doc);
+    if (status != REEL_OK) return status;
+    const reel_json root = reel_json_root(doc);
+    status = reel_component_config_read(&root, kind, config);
+    reel_json_free(&doc);
+    return status;
+}
+
+reel_status reel_load_part(reel_env *env, const char *folder, reel_component_kind kind,
+                           const char *prefix, reel_learner *learner,
+                           reel_component_config *config) {
+    char path[PATH_BYTES];
+    reel_component_config read;
+    reel_component *part;
+    reel_status status = reel_read_part_config(env, folder, kind, &read);
+    snprintf(path, sizeof path, "%s/%s/%s", folder, reel_component_name(kind), weights_name(kind));
+    if (status == REEL_OK)
+        status = reel_component_open(env, &read, path, REEL_WEIGHTS_STORED, &part);
+    if (status != REEL_OK) return status;
+    reel_params *declared = reel_learner_declared(learner);
+    const size_t skip = strlen(prefix);
+    for (int i = 0; i < reel_params_count(declared) && status == REEL_OK; i++) {
+        const char *name = reel_params_at(declared, i)->name;
+        if (strncmp(name, prefix, skip) != 0) continue;
+        const reel_param *from = reel_params_find(part->params, name + skip);
+        if (!from)
+            status = reel_fail(env, REEL_E_FORMAT, "%s: has no %s", path, name + skip);
+        else
+            status = reel_learner_set(learner, name,
+                                      &(reel_tensor){from->dtype, from->shape, from->data});
+    }
+    if (status == REEL_OK && config) *config = part->config;
+    reel_component_close(&part);
+    return status;
+}

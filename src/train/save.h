@@ -1,0 +1,41 @@
+/* What training leaves: a model folder in diffusers' form, and how training goes on from one.
+ *
+ * A part is a subfolder with config.json and its weights, each file replaced as a whole, so that a
+ * run can save again and again where others read.
+ */
+#ifndef REEL_TRAIN_SAVE_H
+#define REEL_TRAIN_SAVE_H
+
+#include "train/learner.h"
+#include "zoo/component.h"
+
+/* Writes folder/<part>/config.json and the store's weights beside it; <part> is the kind's name. */
+REEL_MUST_USE reel_status reel_save_part(reel_env *env, const char *folder,
+                                         const reel_component_config *config, reel_params *params);
+
+/* What is put together to a folder that generates. */
+typedef struct reel_saved_model {
+    reel_component_config transformer, text_encoder;
+    reel_params *transformer_weights, *text_encoder_weights;
+    const char *vae;       /* folder whose vae/ is copied */
+    const char *tokenizer; /* a spiece.model, copied */
+    double shift;          /* of the scheduler */
+} reel_saved_model;
+
+/* Writes all parts, the scheduler's configuration and model_index.json. */
+REEL_MUST_USE reel_status reel_save_model(reel_env *env, const char *folder,
+                                          const reel_saved_model *model);
+
+/* Reads folder/<part>/config.json. */
+REEL_MUST_USE reel_status reel_read_part_config(reel_env *env, const char *folder,
+                                                reel_component_kind kind,
+                                                reel_component_config *config);
+
+/* Gives every parameter the learner declared whose name begins with prefix the value that the part
+ * stores under the rest of its name; config (may be NULL) becomes the part's. REEL_E_FORMAT or
+ * REEL_E_SHAPE, naming what does not fit. */
+REEL_MUST_USE reel_status reel_load_part(reel_env *env, const char *folder,
+                                         reel_component_kind kind, const char *prefix,
+                                         reel_learner *learner, reel_component_config *config);
+
+#endif

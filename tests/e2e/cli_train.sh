@@ -1,0 +1,88 @@
+# reel train at sizes that take seconds: a tokenizer, an autoencoder, a transformer on both. A run
+# that is killed goes on to the bytes of one that was not.
+. tests/e2e/lib.sh
+
+cat >"$work/recipe.json" <<'JSON'
+{
+  "run": {"steps": 6, "log_steps": 1, "checkpoint_minutes": 0.00001},
+  "optimiser": {"batch": 2, "warmup": 2, "rules": [
+    {"match": "*.weight", "method": "muon", "lr": 0.01},
+    {"match": "*", "method": "adamw", "lr": 0.01}]},
+  "data": {"pool": 4, "pool_start": 2, "fresh": 0.5, "validation": 2,
+    "buckets": [{"width": 32, "height": 32, "frames": 5}]},
+  "vae": {"base_dim": 16, "decoder_base_dim": 16, "z_dim": 4, "patch_size": 2, "dim_mult": [1, 1],
+    "temperal_downsample": [1], "crop": 16, "crop_frames": 3, "full_every": 2, "pca_steps": 3},
+  "tokenizer": {"vocabulary": 1500, "captions": 400},
+  "dit": {"num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64, "num_layers": 1,
+    "row_tokens": 256, "row_clips": 6},
+  "text": {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_heads": 2, "num_layers": 1, "tokens": 32}
+}
+JSON
+
+# data FILE: what follows the header of a safetensors file: all tensors.
+data() {
+    set -- "$1" "$(od -An -t u8 -N 8 "$1" | tr -d ' ')"
+    tail -c "+$(($2 + 9))" "$1"
+}
+
+# killed_run OUT ARGUMENT...: begins a run, kills it once it has a checkpoint before its last, and
+# goes on with it.
+killed_run() {
+    out=$1
+    shift
+    "$REEL" train "$@" --out "$out" >/dev/null 2>&1 </dev/null &
+    pid=$!
+    tries=0
+    until [ -e "$out/checkpoint-0000000002.safetensors" ] || [ $tries -ge 600 ]; do
+        sleep 0.02
+        tries=$((tries + 1))
+    done
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    expect 0 "$REEL" train "$@" --out "$out"
+}
+
+same_tensors() {
+    data "$1" >"$work/a" && data "$2" >"$work/b" && cmp "$work/a" "$work/b" ||
+        complain "$1 and $2 hold other tensors"
+}
+
+recipe="--config $work/recipe.json"
+last=checkpoint-0000000006.safetensors
+
+expect 0 "$REEL" train vae $recipe --out "$work/vae"
+err_has "vae done at step 6"
+killed_run "$work/vae-killed" vae $recipe
+same_tensors "$work/vae/$last" "$work/vae-killed/$last"
+same_tensors "$work/vae/vae/diffusion_pytorch_model.safetensors" \
+    "$work/vae-killed/vae/diffusion_pytorch_model.safetensors"
+expect 0 "$REEL" train vae $recipe --out "$work/vae-one" --threads 1
+same_tensors "$work/vae/$last" "$work/vae-one/$last"
+[ "$(grep -c '"event":"step"' "$work/vae/metrics.jsonl")" -eq 6 ] || complain "not a line for each step"
+[ "$(find "$work/vae" -name 'checkpoint-*' | wc -l)" -eq 2 ] || complain "not two checkpoints are left"
+expect 0 "$REEL" train decoder $recipe --out "$work/decoder" --set "vae.init=$work/vae"
+
+if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
+    dit="dit $recipe --set dit.vae=$work/vae --set dit.tokenizer=$work/tokenizer/spiece.model"
+    expect 0 "$REEL" train $dit --out "$work/dit"
+    killed_run "$work/dit-killed" $dit
+    same_tensors "$work/dit/$last" "$work/dit-killed/$last"
+    [ -s "$work/dit/model/model_index.json" ] || complain "no model folder"
+    grep -q '"swap"' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
+    expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
+else
+    err_has "without sentencepiece"
+fi
+
+# what is refused
+expect 2 "$REEL" train
+expect 1 "$REEL" train nothing $recipe --out "$work/x"
+err_has "wanted vae, decoder, dit"
+expect 1 "$REEL" train vae $recipe --out "$work/x" --set vae.depth=3
+err_has 'unknown field "depth", wanted one of: base_dim'
+expect 1 "$REEL" train vae $recipe --out "$work/vae" --set vae.z_dim=5
+err_has "vae.z_dim is not what this run began with"
+expect 1 "$REEL" train dit $recipe --out "$work/x"
+err_has "dit.vae"
+expect 2 "$REEL" train vae --set
+finish
