@@ -68,6 +68,28 @@ static void test_plan_is_kept_while_the_tape_is_the_same(void **state) {
     tape_rig_close(&g);
 }
 
+/* Attributes too: several plans take turns on one tape. */
+static void test_plan_outlives_the_recording_it_was_made_from(void **state) {
+    (void)state;
+    tape_rig g;
+    tape_rig_open(&g);
+    const float x[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    reel_plan *other = NULL;
+    const reel_var z = record(&g, x, ones, 2);
+    update(&g);
+    float wanted[8];
+    memcpy(wanted, tape_rig_data(&g, z), sizeof wanted);
+    const reel_var y = record(&g, x, ones, 5);
+    assert_int_equal(reel_plan_new(g.tape, g.table, NULL, &other), REEL_OK);
+    assert_int_equal(reel_plan_run(other, NULL), REEL_OK);
+    assert_int_equal(reel_plan_run(g.plan, NULL), REEL_OK);
+    assert_memory_equal(tape_rig_data(&g, z), wanted, sizeof wanted);
+    for (int i = 0; i < 8; i++)
+        assert_true(((const float *)reel_plan_data(other, y))[i] == 2.5f * wanted[i]);
+    reel_plan_free(&other);
+    tape_rig_close(&g);
+}
+
 static void test_plan_update_sees_every_reason_to_plan_again(void **state) {
     (void)state;
     tape_rig g;
@@ -484,6 +506,7 @@ static void test_profile_rows_add_up(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan_is_kept_while_the_tape_is_the_same),
+        cmocka_unit_test(test_plan_outlives_the_recording_it_was_made_from),
         cmocka_unit_test(test_plan_update_sees_every_reason_to_plan_again),
         cmocka_unit_test(test_plan_survives_a_failed_update),
         cmocka_unit_test(test_plan_drops_dead_records),
