@@ -2,6 +2,17 @@
 if(TARGET reel)
   install(TARGETS reel RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+# Manual pages and completions are what the program itself prints.
+if(TARGET reel AND NOT CMAKE_CROSSCOMPILING AND NOT REEL_SANITIZE)
+  set(REEL_PRINTED ${CMAKE_BINARY_DIR}/printed)
+  install(CODE "execute_process(COMMAND sh ${CMAKE_SOURCE_DIR}/scripts/print-manual $<TARGET_FILE:reel> ${REEL_PRINTED} COMMAND_ERROR_IS_FATAL ANY)")
+  install(DIRECTORY ${REEL_PRINTED}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+  install(FILES ${REEL_PRINTED}/reel
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${REEL_PRINTED}/_reel DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES ${REEL_PRINTED}/reel.fish
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
 install(TARGETS reel_shared reel_static
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -7,6 +7,7 @@
 #ifndef REEL_REEL_H
 #define REEL_REEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -236,6 +237,110 @@ REEL_API reel_train_options reel_train_options_default(void);
  * wrong option, REEL_E_FORMAT for a wrong recipe or when a step is not finite. */
 REEL_MUST_USE REEL_API reel_status reel_train(reel_env *env, const reel_train_options *options,
                                               int *stopped);
+/* ---- generation: prompts into video ---- */
+
+/* What is to be made. Text is UTF-8 and borrowed while the generation is open. */
+typedef struct reel_generate_request {
+    const char *model;      /* a folder, or a repository's name ("Org/Name") in the cache; needed */
+    const char *cache_root; /* the Hugging Face cache to look in ("~/.cache/huggingface/hub"), or
+                               NULL */
+    const char *output;     /* the file to write; its extension says the format; needed to run */
+    const char *prompt;     /* needed */
+    const char *negative_prompt; /* what to keep away from, with guidance; NULL: "" */
+    int64_t seed;                /* 0 to 2^63 - 1 */
+    bool seed_is_drawn;       /* nobody asked for this seed: a run that is resumed keeps its own */
+    int64_t width, height;    /* pixels, 16..8192; 0: the model's own */
+    int64_t frames;           /* 1..1000000; 0: by seconds, or the model's own */
+    double seconds;           /* 0.01..100000; 0: by frames */
+    double fps;               /* 1..1000; 0: the model's own */
+    int64_t steps;            /* 1..1000; 0: the model's own */
+    double cfg_scale;         /* 0..100, 1: no guidance; negative: the model's own */
+    double cfg_rescale;       /* 0..1 */
+    double cfg_from, cfg_to;  /* the share of the steps that is guided, within 0..1 */
+    double flow_shift;        /* 0.01..100; 0: the model's own */
+    const char *sampler;      /* "unipc", "euler", "heun", "dpm++2m"; NULL: the model's own */
+    const char *type;         /* weights and arithmetic: "f32", "bf16"; NULL: as stored */
+    const char *isa;          /* the strongest kernels to use; NULL: the machine's */
+    int64_t max_memory;       /* bytes the process may hold; 0: what the machine has free */
+    const char *preview_path; /* rewritten with a preview after every step; NULL: none */
+    bool bit_exact;           /* portable kernels: the same bytes from any x86-64 machine */
+} reel_generate_request;
+
+/* Every field at its default; model, prompt and output are NULL. */
+REEL_API reel_generate_request reel_generate_request_default(void);
+
+/* What a request comes to with its model. */
+typedef struct reel_generate_settings {
+    int64_t width, height, frames; /* as made: rounded to what the model can make */
+    int fps_num, fps_den;
+    int64_t steps;
+    double cfg_scale, flow_shift;
+    const char *sampler;
+    const char *type; /* of the transformer's weights: "bf16" */
+    int64_t seed;
+    int64_t tokens;        /* the transformer's, of one pass */
+    int64_t prompt_tokens; /* of the longer prompt */
+    int64_t steps_done;    /* of an interrupted run that will be continued */
+    int n_notes;           /* what was changed or should be known, a sentence each */
+    const char *const *note;
+} reel_generate_settings;
+
+/* What it will take, predicted from a measurement of this machine. */
+typedef struct reel_generate_cost {
+    double text_s, denoise_s, decode_s;
+    int64_t text_bytes, denoise_bytes, decode_bytes; /* the process's memory in each phase */
+    int64_t peak_bytes;                              /* the largest of them */
+    int64_t free_bytes;                              /* what the machine has */
+    int64_t limit_bytes;                             /* max_memory, or free_bytes */
+    bool streamed; /* the transformer's weights are read anew at each step, to fit */
+} reel_generate_cost;
+
+typedef enum reel_event_kind {
+    REEL_EVENT_BEGIN,  /* all checks are passed; the settings are final, a resumed run's seed too */
+    REEL_EVENT_PHASE,  /* text says which one begins: "text", "denoise", "decode" */
+    REEL_EVENT_STEP,   /* done of total steps of the denoising */
+    REEL_EVENT_FRAMES, /* done of total frames are in the file */
+    REEL_EVENT_PREVIEW, /* the preview was written; text is its path */
+    REEL_EVENT_DONE,    /* the file is there; text is its path */
+} reel_event_kind;
+
+typedef struct reel_event {
+    reel_event_kind kind;
+    const char *text; /* or NULL; borrowed for the call */
+    int64_t done, total;
+    double elapsed_s; /* since the run began */
+    double left_s;    /* to the end of the phase, negative: not known */
+} reel_event;
+
+typedef void reel_event_fn(void *context, const reel_event *event);
+/* Asked many times a second: true ends the run with REEL_E_CANCELLED. It can be resumed. */
+typedef bool reel_cancel_fn(void *context);
+
+typedef struct reel_generation reel_generation;
+
+/* Looks at the model's configuration, resolves the request and refuses what cannot be made. No
+ * weights are read. REEL_E_ARG, REEL_E_IO, REEL_E_FORMAT, REEL_E_UNSUPPORTED. The caller closes
+ * *generation; request and what it points to must outlive it. */
+REEL_MUST_USE REEL_API reel_status reel_generation_open(reel_env *env,
+                                                        const reel_generate_request *request,
+                                                        reel_generation **generation);
+/* NULL-safe. */
+REEL_API void reel_generation_close(reel_generation **generation);
+
+/* Borrowed while the generation is open. */
+REEL_API const reel_generate_settings *reel_generation_settings(const reel_generation *generation);
+
+/* Measures this machine for about a second and predicts. REEL_E_NOMEM, with figures, when the
+ * limit cannot be kept. */
+REEL_MUST_USE REEL_API reel_status reel_generation_predict(reel_generation *generation,
+                                                           reel_generate_cost *cost);
+
+/* Makes it: the file appears whole under its name, or not at all. While it runs, OUTPUT.reel-state
+ * holds what a killed or cancelled run needs to go on to the same bytes; the same request continues
+ * it. on_event and cancel may be NULL. */
+REEL_MUST_USE REEL_API reel_status reel_generation_run(reel_generation *generation,
+                                                       reel_event_fn *on_event,
+                                                       reel_cancel_fn *cancel, void *context);
 
 #ifdef __cplusplus
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -161,6 +162,7 @@ static reel_status make_temporary(reel_writer *w) {
         w->fd =
             fails(w->env, EACCES) ? -1 : open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (w->fd >= 0) {
+            (void)flock(w->fd, LOCK_EX | LOCK_NB); /* to tell it from what a killed one left */
             w->temporary = name;
             return REEL_OK;
         }

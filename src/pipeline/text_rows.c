@@ -7,7 +7,7 @@
 static const char tag_text[] = "text rows";
 
 /* A batch of prompts, B = n_prompts rows of T columns. */
-typedef struct batch {
+typedef struct reel_text_batch {
     int64_t B, T;
     int32_t *ids;     /* [B,T] */
     uint8_t *mask;    /* [B,T] */
@@ -36,7 +36,7 @@ static reel_status batch_init(reel_env *env, const reel_t5_config *config, int64
 }
 
 /* Records the encoder on a batch and plans it; *out is the value that holds the rows. */
-static reel_status make_plan(reel_env *env, const reel_text_encoder *e, const batch *b,
+static reel_status make_plan(reel_env *env, const reel_text_encoder *e, const batch *b, bool dry,
                              reel_var *out, reel_plan **plan) {
     reel_tape *tape;
     reel_status status = reel_ops_tape_new(env, &tape);
@@ -49,7 +49,9 @@ static reel_status make_plan(reel_env *env, const reel_text_encoder *e, const ba
         .key_mask = reel_tape_input(tape, REEL_U8, REEL_SHAPE(b->B, b->T), "mask", b->mask)};
     *out = reel_t5(&nn, e->config, &input); /* [B,T,C] */
     reel_tape_keep(tape, *out);
-    status = reel_plan_new(tape, e->table, NULL, plan);
+    reel_plan_options options = reel_plan_options_default();
+    options.dry = dry;
+    status = reel_plan_new(tape, e->table, &options, plan);
     reel_tape_free(&tape);
     return status;
 }
@@ -103,7 +105,7 @@ reel_status reel_text_rows_encode(reel_env *env, const reel_text_encoder *e, int
     memcpy(made.n, n, (size_t)n_prompts * sizeof *n);
     reel_status status = batch_init(env, e->config, n_prompts, longest, &b);
     if (status == REEL_OK) status = fill(env, e, ids, n, &b);
-    if (status == REEL_OK) status = make_plan(env, e, &b, &out, &plan);
+    if (status == REEL_OK) status = make_plan(env, e, &b, false, &out, &plan);
     if (status == REEL_OK) status = run(env, e, plan);
     if (status == REEL_OK) status = take_rows(env, &b, reel_plan_data(plan, out), &made);
     if (status == REEL_OK)
@@ -122,11 +124,25 @@ void reel_text_rows_deinit(reel_env *env, reel_text_rows *rows) {
 }
 
 reel_status reel_text_rows_plan(reel_env *env, const reel_text_encoder *e, int n_prompts,
-                                int64_t longest, reel_plan **plan) {
-    batch b = {0};
+                                int64_t longest, bool dry, reel_text_batch **made,
+                                reel_plan **plan) {
+    batch *b = reel_calloc(env, 1, sizeof *b, tag_text);
+    if (!b) return REEL_E_NOMEM;
     reel_var out;
-    reel_status status = batch_init(env, e->config, n_prompts, longest, &b);
-    if (status == REEL_OK) status = make_plan(env, e, &b, &out, plan);
-    batch_deinit(env, &b);
+    reel_status status = batch_init(env, e->config, n_prompts, longest, b);
+    if (status == REEL_OK) {
+        memset(b->mask, 1, (size_t)(b->B * b->T));
+        status = make_plan(env, e, b, dry, &out, plan);
+    }
+    *made = b;
+    if (status != REEL_OK) reel_text_rows_unplan(env, made, plan);
     return status;
+}
+
+void reel_text_rows_unplan(reel_env *env, reel_text_batch **b, reel_plan **plan) {
+    reel_plan_free(plan);
+    if (!*b) return;
+    batch_deinit(env, *b);
+    reel_free(env, *b);
+    *b = NULL;
 }

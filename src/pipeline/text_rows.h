@@ -38,8 +38,13 @@ REEL_MUST_USE reel_status reel_text_rows_encode(reel_env *env, const reel_text_e
 /* Safe on a zeroed struct. */
 void reel_text_rows_deinit(reel_env *env, reel_text_rows *rows);
 
-/* Planned bytes of such a run, and its arithmetic: for predictions. */
+/* The plan of a run on n_prompts of `longest` tokens each, all of them token 0, with its own inputs
+ * in *batch: for predictions. dry: it takes no memory and cannot run. Both are freed by
+ * reel_text_rows_unplan. */
+typedef struct reel_text_batch reel_text_batch;
 REEL_MUST_USE reel_status reel_text_rows_plan(reel_env *env, const reel_text_encoder *encoder,
-                                              int n_prompts, int64_t longest, reel_plan **plan);
+                                              int n_prompts, int64_t longest, bool dry,
+                                              reel_text_batch **batch, reel_plan **plan);
+void reel_text_rows_unplan(reel_env *env, reel_text_batch **batch, reel_plan **plan);
 
 #endif

@@ -147,7 +147,9 @@ static reel_status fit_plan(reel_transformer *m, int n_rows) {
     reel_status status = reel_ops_tape_new(m->env, &tape);
     if (status != REEL_OK) return status;
     m->out = record(m, tape, n_rows);
-    status = reel_plan_new(tape, m->o.table, NULL, &m->plan);
+    reel_plan_options options = reel_plan_options_default();
+    options.dry = m->o.dry;
+    status = reel_plan_new(tape, m->o.table, &options, &m->plan);
     reel_tape_free(&tape);
     if (status == REEL_OK)
         status = reel_streaming_init(m->env, m->o.files, m->o.params, m->plan, m->o.tick,

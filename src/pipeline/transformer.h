@@ -21,6 +21,7 @@ typedef struct reel_transformer_options {
     int n_groups;               /* noise levels at a time: reel_denoise_n_groups */
     const reel_text_rows *text; /* the prompt's, then the negative prompt's where there is one */
     int64_t text_length;        /* X: rows the model sees, the last ones zero */
+    bool dry;                   /* plans take no memory and cannot run: for predictions */
     reel_tick *tick;            /* asked between records, or NULL */
     void *tick_context;
 } reel_transformer_options;

@@ -324,7 +324,7 @@ reel_status reel_plan_new(const reel_tape *t, const reel_kernel_table *table,
     reel_status status = p->value && p->names ? analyse(p, t) : REEL_E_NOMEM;
     if (status == REEL_OK) status = pick_kernels(p, t);
     if (status == REEL_OK) status = place(p);
-    if (status == REEL_OK) status = point(p);
+    if (status == REEL_OK && !p->options.dry) status = point(p);
     if (status == REEL_OK)
         *plan = p;
     else
@@ -351,7 +351,7 @@ reel_status reel_plan_update(const reel_tape *t, const reel_kernel_table *table,
     const reel_plan_options wanted = options ? *options : reel_plan_options_default();
     const bool same = old && t->status == REEL_OK && old->table == table &&
                       old->hash == reel_tape_hash(t) && old->options.reuse == wanted.reuse &&
-                      old->options.inplace == wanted.inplace;
+                      old->options.inplace == wanted.inplace && old->options.dry == wanted.dry;
     if (same) {
         for (reel_var v = 1; v <= old->n_values; v++)
             if (old->value[v].bound && old->value[v].data != t->value[v].data)
@@ -432,6 +432,7 @@ static void run_profiled(const plan_call *c, reel_profile_row *row) {
 }
 
 reel_status reel_plan_run(reel_plan *p, reel_profile_row *rows) {
+    if (p->options.dry) return reel_fail(p->env, REEL_E_ARG, "a dry plan cannot run");
     for (reel_var v = 1; v <= p->n_values; v++)
         if (p->value[v].bound && !p->value[v].data && p->value[v].last >= 0)
             return reel_fail(p->env, REEL_E_ARG, "value %d (%s) is read but bound to no memory",

@@ -14,6 +14,7 @@ typedef struct reel_plan reel_plan;
 typedef struct reel_plan_options {
     bool reuse;   /* false: every value gets memory of its own (for tests); default true */
     bool inplace; /* let ops write over an operand that dies; default true */
+    bool dry;     /* take no memory: the plan tells what it would need and cannot run; false */
 } reel_plan_options;
 
 typedef struct reel_plan_stats {

@@ -22,7 +22,7 @@ no_out
 expect 2 "$REEL" dance
 no_out
 err_has "got the command 'dance'"
-err_has "info init kernels train help"
+for command in generate info init kernels train help; do err_has " $command"; done
 expect 2 "$REEL" help dance
 expect 2 "$REEL" help kernels kernels
 err_has "'kernels' as well"

@@ -16,10 +16,16 @@ typedef struct reel_command {
     int (*run)(int argc, const char *const *argv);
 } reel_command;
 
+extern const reel_command reel_command_completion;
+extern const reel_command reel_command_generate;
 extern const reel_command reel_command_info;
 extern const reel_command reel_command_init;
 extern const reel_command reel_command_kernels;
 extern const reel_command reel_command_train;
+extern const reel_command reel_command_man;
+
+/* The i-th command, in the order they are listed; NULL past the last one. */
+const reel_command *reel_command_at(int i);
 
 /* Parses for a command: true when it is to go on. Otherwise help was printed or the command line
  * refused, and *exit_code says how the program ends. */
@@ -34,5 +40,9 @@ int reel_command_fail(const reel_usage *usage, const reel_env *env);
 bool reel_command_env(const reel_usage *usage, reel_env **env);
 /* The same with n_threads threads; 0: one per core. */
 bool reel_command_env_with(const reel_usage *usage, int n_threads, reel_env **env);
+
+/* The same with n_threads lanes (0: one for each core) and lines up to log_max. */
+bool reel_command_env_for(const reel_usage *usage, int n_threads, reel_log_level log_max,
+                          reel_env **env);
 
 #endif

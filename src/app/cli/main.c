@@ -3,19 +3,25 @@
 
 #include "app/cli/command.h"
 
-static const reel_command *const commands[] = {&reel_command_info, &reel_command_init,
-                                               &reel_command_kernels, &reel_command_train};
+static const reel_command *const commands[] = {
+    &reel_command_generate, &reel_command_info,       &reel_command_init, &reel_command_train,
+    &reel_command_kernels,  &reel_command_completion, &reel_command_man,
+};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+const reel_command *reel_command_at(int i) {
+    return i < N_COMMANDS ? commands[i] : NULL;
+}
 
 static void overview(FILE *out) {
     fprintf(out,
-            "reel %s, a video generation system: today its compute engine\n\n"
+            "reel %s, a video generation system\n\n"
             "usage: reel COMMAND [OPTION...] [OPERAND...]\n\n",
             reel_version());
     for (int i = 0; i < N_COMMANDS; i++) {
-        fprintf(out, "  %-9s %s\n", commands[i]->usage->command, commands[i]->usage->summary);
+        fprintf(out, "  %-10s %s\n", commands[i]->usage->command, commands[i]->usage->summary);
     }
-    fprintf(out, "  %-9s %s\n", "help", "Explain a command: reel help COMMAND");
+    fprintf(out, "  %-10s %s\n", "help", "Explain a command: reel help COMMAND");
     fprintf(out, "\n  --version  print the version\n"
                  "  --help     this text; behind a command, that command's\n");
 }

@@ -1,0 +1,437 @@
+/* reel generate: a prompt into a video. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "app/cli/command.h"
+#include "app/cli/hub.h"
+#include "app/cli/progress.h"
+#include "base/alloc.h"
+#include "base/file.h"
+
+typedef struct generate_options {
+    const char *prompt, *prompt_file, *negative_prompt;
+    int64_t seed, steps;
+    double cfg_scale, cfg_rescale, cfg_from, cfg_to, flow_shift;
+    const char *sampler;
+    int64_t width, height;
+    reel_option_size size;
+    int64_t frames;
+    double seconds, fps;
+    const char *output, *model, *type, *isa, *preview_path;
+    int64_t threads, max_memory;
+    bool bit_exact, dry_run, json, quiet, verbose;
+} generate_options;
+
+#define FIELD(name) offsetof(generate_options, name)
+
+static const reel_option options[] = {
+    {.name = "prompt",
+     .short_name = 'p',
+     .value = "TEXT",
+     .help = "what to show",
+     .offset = FIELD(prompt),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "prompt-file",
+     .value = "FILE",
+     .help = "read the prompt from a file, - for standard input",
+     .offset = FIELD(prompt_file),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "negative-prompt",
+     .short_name = 'n',
+     .value = "TEXT",
+     .help = "what to keep away from",
+     .offset = FIELD(negative_prompt),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "output",
+     .short_name = 'o',
+     .value = "FILE",
+     .help = "where to write: .mp4 .webm .gif .mkv (lossless) .png, or frames-%04d.png",
+     .initial = "output.mp4",
+     .offset = FIELD(output),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "model",
+     .value = "DIR",
+     .help = "model folder, or Org/Name in the Hugging Face cache (default: $REEL_MODEL, else "
+             "models/pocket)",
+     .offset = FIELD(model),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "seed",
+     .short_name = 's',
+     .value = "N",
+     .help = "where the noise comes from; drawn and printed when not given",
+     .offset = FIELD(seed),
+     .kind = REEL_OPTION_SEED},
+    {.name = "steps",
+     .value = "N",
+     .help = "denoising steps (default: the model's)",
+     .min = 1,
+     .max = 1000,
+     .offset = FIELD(steps),
+     .kind = REEL_OPTION_COUNT},
+    {.name = "cfg-scale",
+     .value = "X",
+     .help = "how closely to follow the prompt; 1 is without guidance, in half the time",
+     .min = 0,
+     .max = 100,
+     .offset = FIELD(cfg_scale),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "cfg-rescale",
+     .value = "X",
+     .help = "how much of the contrast that guidance adds is taken back",
+     .initial = "0",
+     .min = 0,
+     .max = 1,
+     .offset = FIELD(cfg_rescale),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "cfg-from",
+     .value = "X",
+     .help = "the part of the steps that is guided begins here",
+     .initial = "0",
+     .min = 0,
+     .max = 1,
+     .offset = FIELD(cfg_from),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "cfg-to",
+     .value = "X",
+     .help = "and ends here",
+     .initial = "1",
+     .min = 0,
+     .max = 1,
+     .offset = FIELD(cfg_to),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "flow-shift",
+     .value = "X",
+     .help = "spend more steps on noise (default: the model's)",
+     .min = 0.01,
+     .max = 100,
+     .offset = FIELD(flow_shift),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "sampler",
+     .value = "NAME",
+     .help = "(default: the model's)",
+     .choices = {"unipc", "euler", "heun", "dpm++2m"},
+     .offset = FIELD(sampler),
+     .kind = REEL_OPTION_CHOICE},
+    {.name = "width",
+     .short_name = 'W',
+     .value = "N",
+     .help = "pixels (default: the model's)",
+     .min = 16,
+     .max = 8192,
+     .offset = FIELD(width),
+     .kind = REEL_OPTION_COUNT},
+    {.name = "height",
+     .short_name = 'H',
+     .value = "N",
+     .help = "pixels (default: the model's)",
+     .min = 16,
+     .max = 8192,
+     .offset = FIELD(height),
+     .kind = REEL_OPTION_COUNT},
+    {.name = "size",
+     .value = "WxH",
+     .help = "width and height at once",
+     .min = 16,
+     .max = 8192,
+     .offset = FIELD(size),
+     .kind = REEL_OPTION_SIZE},
+    {.name = "frames",
+     .value = "N",
+     .help = "length in frames; 1 makes a picture (default: the model's)",
+     .min = 1,
+     .max = 1000000,
+     .offset = FIELD(frames),
+     .kind = REEL_OPTION_COUNT},
+    {.name = "seconds",
+     .value = "X",
+     .help = "length in seconds, instead of --frames",
+     .min = 0.01,
+     .max = 100000,
+     .offset = FIELD(seconds),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "fps",
+     .value = "X",
+     .help = "frames a second (default: the model's)",
+     .min = 1,
+     .max = 1000,
+     .offset = FIELD(fps),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "type",
+     .value = "TYPE",
+     .help = "of weights and arithmetic (default: as stored)",
+     .choices = {"f32", "bf16"},
+     .offset = FIELD(type),
+     .kind = REEL_OPTION_CHOICE},
+    {.name = "threads",
+     .short_name = 't',
+     .value = "N",
+     .help = "(default: one for each core)",
+     .min = 1,
+     .max = 256,
+     .offset = FIELD(threads),
+     .kind = REEL_OPTION_COUNT},
+    {.name = "max-memory",
+     .value = "SIZE",
+     .help = "keep the process below this; weights are streamed when they do not fit",
+     .min = 64 << 20,
+     .max = 0x1p50,
+     .offset = FIELD(max_memory),
+     .kind = REEL_OPTION_BYTES},
+    {.name = "isa",
+     .value = "LEVEL",
+     .help = "use no stronger kernels than this",
+     .choices = {"portable", "avx2", "avx512", "avx512_bf16", "amx"},
+     .offset = FIELD(isa),
+     .kind = REEL_OPTION_CHOICE},
+    {.name = "bit-exact",
+     .help = "portable kernels: the same bytes from any x86-64 machine",
+     .offset = FIELD(bit_exact),
+     .kind = REEL_OPTION_FLAG},
+    {.name = "preview-path",
+     .value = "FILE",
+     .help = "rewrite this file with a preview after every step: .png, .gif, .mp4",
+     .offset = FIELD(preview_path),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "dry-run",
+     .help = "print settings, predicted time and memory, and stop",
+     .offset = FIELD(dry_run),
+     .kind = REEL_OPTION_FLAG},
+    {.name = "json",
+     .help = "print events as JSON, one a line",
+     .offset = FIELD(json),
+     .kind = REEL_OPTION_FLAG},
+    {.name = "quiet",
+     .short_name = 'q',
+     .help = "print errors only",
+     .offset = FIELD(quiet),
+     .kind = REEL_OPTION_FLAG},
+    {.name = "verbose",
+     .short_name = 'v',
+     .help = "print more of what is done",
+     .offset = FIELD(verbose),
+     .kind = REEL_OPTION_FLAG},
+};
+
+static const reel_usage usage = {
+    .command = "generate",
+    .summary = "Make a video, or a picture, from a prompt",
+    .details = "A run that was stopped or killed goes on where it was when the same command is "
+               "given again;\nuntil it is done OUTPUT.reel-state remembers how far it got.",
+    .option = options,
+    .n_options = sizeof options / sizeof *options,
+};
+
+/* ---- the model ---- */
+
+enum { PATH_BYTES = REEL_HUB_PATH };
+
+static bool is_model(const char *folder) {
+    char path[PATH_BYTES];
+    return snprintf(path, sizeof path, "%s/model_index.json", folder) < (int)sizeof path &&
+           access(path, R_OK) == 0;
+}
+
+/* The model that ships with reel: beside the program in its source tree or installed, or below the
+ * current folder. */
+static const char *find_pocket(char text[PATH_BYTES]) {
+    static const char *const below[] = {"/../models/pocket", "/models/pocket",
+                                        "/../share/reel/models/pocket"};
+    char program[PATH_BYTES];
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n > 0) {
+        program[n] = '\0';
+        char *slash = strrchr(program, '/');
+        if (slash) *slash = '\0';
+        for (size_t i = 0; i < sizeof below / sizeof *below; i++)
+            if (snprintf(text, PATH_BYTES, "%s%s", program, below[i]) < PATH_BYTES &&
+                is_model(text))
+                return text;
+    }
+    snprintf(text, PATH_BYTES, "models/pocket");
+    return is_model(text) ? text : NULL;
+}
+
+static bool find_model(generate_options *o, char text[PATH_BYTES]) {
+    if (!o->model) o->model = getenv("REEL_MODEL");
+    if (!o->model || !o->model[0]) o->model = find_pocket(text);
+    if (o->model) return true;
+    fprintf(stderr, "reel generate: no model: none is installed as models/pocket; give one with "
+                    "--model DIR (a folder with model_index.json) or --model Org/Name\n");
+    return false;
+}
+
+/* ---- the prompt ---- */
+
+enum { MAX_PROMPT = 1 << 20 };
+
+/* All of standard input, at most MAX_PROMPT bytes; 0-terminated; NULL with a message. */
+static char *read_input(void) {
+    char *text = malloc(MAX_PROMPT + 1);
+    if (!text) return NULL;
+    const size_t n = fread(text, 1, MAX_PROMPT + 1, stdin);
+    if (ferror(stdin) || n > MAX_PROMPT) {
+        fprintf(stderr, "reel generate: --prompt-file: %s\n",
+                ferror(stdin) ? "standard input could not be read"
+                              : "standard input has more than 1 MiB, which is no prompt");
+        free(text);
+        return NULL;
+    }
+    text[n] = '\0';
+    return text;
+}
+
+/* The prompt's text: *owned is what is to be freed with reel_free, *input with free. */
+static bool read_prompt(reel_env *env, const generate_options *o, const char **prompt, char **owned,
+                        char **input) {
+    *prompt = o->prompt;
+    if (!o->prompt_file) return true;
+    if (strcmp(o->prompt_file, "-") == 0) {
+        *prompt = *input = read_input();
+        return *input != NULL;
+    }
+    int64_t bytes;
+    if (reel_file_read(env, o->prompt_file, MAX_PROMPT, owned, &bytes) != REEL_OK) {
+        reel_command_fail(&usage, env);
+        return false;
+    }
+    *prompt = *owned;
+    return true;
+}
+
+/* ---- the request ---- */
+
+static bool refuse(const char *text) {
+    fprintf(stderr, "reel generate: %s\n", text);
+    return false;
+}
+
+/* Rules about several options at once. */
+static bool check(const reel_parsed *parsed, const generate_options *o) {
+    if (o->prompt && o->prompt_file) return refuse("--prompt and --prompt-file: give one of them");
+    if (!o->prompt && !o->prompt_file)
+        return refuse("no prompt: give --prompt TEXT or --prompt-file FILE");
+    if (o->size.width && (o->width || o->height))
+        return refuse("--size and --width, --height: give one or the others");
+    if (o->frames && reel_option_given(&usage, parsed, "seconds"))
+        return refuse("--frames and --seconds: give one of them");
+    if (o->cfg_from > o->cfg_to) return refuse("--cfg-from lies behind --cfg-to");
+    if (o->quiet && o->verbose) return refuse("--quiet and --verbose: give one of them");
+    return true;
+}
+
+/* A number below 2^32, so that it can be copied by hand. */
+static int64_t draw_seed(void) {
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) seed = (uint32_t)getpid();
+    return seed;
+}
+
+static reel_generate_request make_request(const reel_parsed *parsed, const generate_options *o,
+                                          const char *prompt, const char *cache) {
+    reel_generate_request r = reel_generate_request_default();
+    r.model = o->model;
+    r.cache_root = cache;
+    r.output = o->output;
+    r.prompt = prompt;
+    r.negative_prompt = o->negative_prompt;
+    r.seed_is_drawn = !reel_option_given(&usage, parsed, "seed");
+    r.seed = r.seed_is_drawn ? draw_seed() : o->seed;
+    r.width = o->size.width ? o->size.width : o->width;
+    r.height = o->size.height ? o->size.height : o->height;
+    r.frames = o->frames;
+    r.seconds = o->seconds;
+    r.fps = o->fps;
+    r.steps = o->steps;
+    if (reel_option_given(&usage, parsed, "cfg-scale")) r.cfg_scale = o->cfg_scale;
+    r.cfg_rescale = o->cfg_rescale;
+    r.cfg_from = o->cfg_from;
+    r.cfg_to = o->cfg_to;
+    r.flow_shift = o->flow_shift;
+    r.sampler = o->sampler;
+    r.type = o->type;
+    r.isa = o->isa;
+    r.max_memory = o->max_memory;
+    r.preview_path = o->preview_path;
+    r.bit_exact = o->bit_exact;
+    return r;
+}
+
+/* ---- running ---- */
+
+/* Ctrl-C and kill wait until they are asked about, so that a run ends between two operations. */
+static void hold_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static bool is_cancelled(void *context) {
+    (void)context;
+    sigset_t set;
+    return sigpending(&set) == 0 && (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM));
+}
+
+static void on_event(void *context, const reel_event *event) {
+    reel_progress_event(context, event);
+}
+
+static reel_status generate(reel_env *env, const generate_options *o,
+                            const reel_generate_request *request) {
+    reel_generation *g;
+    reel_status status = reel_generation_open(env, request, &g);
+    if (status != REEL_OK) return status;
+    reel_progress progress;
+    reel_progress_init(&progress, env, reel_generation_settings(g), request->seed_is_drawn);
+    progress.json = o->json;
+    progress.quiet = o->quiet;
+    if (o->dry_run) {
+        reel_generate_cost cost;
+        status = reel_generation_predict(g, &cost);
+        if (status == REEL_OK) reel_progress_prediction(&progress, &cost);
+    } else {
+        status = reel_generation_run(g, on_event, is_cancelled, &progress);
+    }
+    reel_progress_deinit(&progress);
+    reel_generation_close(&g);
+    return status;
+}
+
+static int run_with(const reel_parsed *parsed, generate_options *o) {
+    char pocket[PATH_BYTES], cache[REEL_HUB_PATH];
+    char *owned = NULL, *input = NULL;
+    const char *prompt;
+    if (!find_model(o, pocket)) return REEL_EXIT_FAILURE;
+    hold_signals();
+    reel_env *env;
+    const reel_log_level level = o->quiet     ? REEL_LOG_ERROR
+                                 : o->verbose ? REEL_LOG_INFO
+                                              : REEL_LOG_WARN;
+    if (!reel_command_env_for(&usage, (int)o->threads, level, &env)) return REEL_EXIT_FAILURE;
+    int exit_code = REEL_EXIT_FAILURE;
+    if (read_prompt(env, o, &prompt, &owned, &input)) {
+        const reel_generate_request request =
+            make_request(parsed, o, prompt, reel_hub_cache(cache));
+        const reel_status status = generate(env, o, &request);
+        exit_code = status == REEL_OK ? REEL_EXIT_OK : reel_command_fail(&usage, env);
+    }
+    reel_free(env, owned);
+    free(input);
+    reel_env_free(&env);
+    return exit_code;
+}
+
+static int run(int argc, const char *const *argv) {
+    generate_options o = {0};
+    reel_parsed parsed;
+    int exit_code;
+    if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
+    if (!check(&parsed, &o)) return REEL_EXIT_USAGE;
+    return run_with(&parsed, &o);
+}
+
+const reel_command reel_command_generate = {.usage = &usage, .run = run};

@@ -1,0 +1,96 @@
+#include "pipeline/decode.h"
+
+#include <string.h>
+
+static const char tag_decode[] = "decode";
+
+void reel_decode_bytes(const float *x, int64_t n, uint8_t *bytes) {
+    for (int64_t i = 0; i < n; i++) {
+        const float level = (x[i] + 1) * 127.5f + 0.5f;
+        bytes[i] = (uint8_t)(level >= 0 ? level < 255 ? level : 255 : 0);
+    }
+}
+
+static reel_status open_decoder(reel_env *env, const reel_decode_options *o, int64_t height,
+                                int64_t width, reel_wan_vae_stream **stream) {
+    const reel_wan_vae_stream_options options = {.params = o->params,
+                                                 .table = o->table,
+                                                 .compute = o->compute,
+                                                 .height = height,
+                                                 .width = width};
+    return reel_wan_vae_decoder_open(env, o->config, &options, stream);
+}
+
+/* ---- into a file ---- */
+
+typedef struct sink {
+    const reel_decode_options *options;
+    reel_video_writer *writer;
+    uint8_t *picture; /* [H,W,3] */
+} sink;
+
+static reel_status write_frames(void *context, int64_t first, int64_t n, const float *pixels) {
+    sink *s = context;
+    const int64_t picture = 3 * s->options->width * s->options->height;
+    for (int64_t i = 0; i < n; i++) {
+        reel_decode_bytes(pixels + i * picture, picture, s->picture);
+        const reel_status status = reel_video_writer_push(s->writer, s->picture);
+        if (status != REEL_OK) return status;
+    }
+    const reel_decode_options *o = s->options;
+    return o->progress ? o->progress(o->context, first + n) : REEL_OK;
+}
+
+reel_status reel_decode(reel_env *env, const reel_decode_options *o, const float *latents,
+                        reel_video_writer *writer) {
+    sink s = {.options = o, .writer = writer};
+    s.picture = reel_alloc(env, 3 * o->width * o->height, tag_decode);
+    if (!s.picture) return REEL_E_NOMEM;
+    reel_wan_vae_stream *stream = NULL;
+    reel_status status = open_decoder(env, o, o->height, o->width, &stream);
+    if (status == REEL_OK)
+        status = reel_wan_vae_decoder_run(stream, latents, o->f, write_frames, &s);
+    reel_wan_vae_stream_close(&stream);
+    reel_free(env, s.picture);
+    return status;
+}
+
+/* ---- the preview's map ---- */
+
+enum { SAMPLE = 16 }; /* latent rows and columns of the picture it is fitted to */
+
+typedef struct shrinker {
+    int64_t factor;
+    float *rgb; /* [3,SAMPLE,SAMPLE] */
+} shrinker;
+
+/* The mean colour of the pixels of each latent. */
+static reel_status shrink(void *context, int64_t first, int64_t n, const float *pixels) {
+    shrinker *s = context;
+    const int64_t side = SAMPLE * s->factor;
+    if (first > 0 || n < 1) return REEL_OK;
+    memset(s->rgb, 0, 3 * SAMPLE * SAMPLE * sizeof *s->rgb);
+    for (int64_t y = 0; y < side; y++)
+        for (int64_t x = 0; x < side; x++)
+            for (int c = 0; c < 3; c++)
+                s->rgb[(c * SAMPLE + y / s->factor) * SAMPLE + x / s->factor] +=
+                    pixels[(y * side + x) * 3 + c] / (float)(s->factor * s->factor);
+    return REEL_OK;
+}
+
+reel_status reel_decode_fit_preview(reel_env *env, const reel_decode_options *o,
+                                    reel_preview_map *map) {
+    const int64_t z = o->config->z_dim, n = SAMPLE * SAMPLE;
+    shrinker s = {.factor = reel_wan_vae_factor_s(o->config)};
+    float *latents = reel_alloc(env, (z + 3) * n * (int64_t)sizeof *latents, tag_decode);
+    if (!latents) return REEL_E_NOMEM;
+    s.rgb = latents + z * n;
+    reel_preview_samples(z, SAMPLE, SAMPLE, latents);
+    reel_wan_vae_stream *stream = NULL;
+    reel_status status = open_decoder(env, o, SAMPLE * s.factor, SAMPLE * s.factor, &stream);
+    if (status == REEL_OK) status = reel_wan_vae_decoder_run(stream, latents, 1, shrink, &s);
+    reel_wan_vae_stream_close(&stream);
+    if (status == REEL_OK) status = reel_preview_fit(env, z, n, latents, s.rgb, map);
+    reel_free(env, latents);
+    return status;
+}

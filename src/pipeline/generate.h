@@ -1,0 +1,33 @@
+/* Generating: a request taken through its phases, with one model in memory at a time.
+ *
+ *     text      prompts -> ids -> rows      the text encoder, streamed, dropped
+ *     denoise   canvas + rows -> latents    the transformer, dropped; state saved at each step
+ *     decode    latents -> frames -> file   the VAE and the video encoder
+ */
+#ifndef REEL_PIPELINE_GENERATE_H
+#define REEL_PIPELINE_GENERATE_H
+
+#include "pipeline/settings.h"
+#include "tape/op.h"
+
+/* What computes: api/ names a device, pipeline/ does not. Borrowed while a generation is open. */
+typedef struct reel_backend {
+    const reel_kernel_table *table;
+    const char *isa; /* its name, for the recipe: bytes depend on it */
+} reel_backend;
+
+typedef struct reel_generate reel_generate;
+
+/* As reel_generation_open of reel.h. */
+REEL_MUST_USE reel_status reel_generate_open(reel_env *env, const reel_generate_request *request,
+                                             const reel_backend *backend, reel_generate **generate);
+void reel_generate_close(reel_generate **generate);
+
+const reel_generate_settings *reel_generate_get_settings(const reel_generate *generate);
+
+/* As reel_generation_predict and reel_generation_run. */
+REEL_MUST_USE reel_status reel_generate_predict(reel_generate *generate, reel_generate_cost *cost);
+REEL_MUST_USE reel_status reel_generate_run(reel_generate *generate, reel_event_fn *on_event,
+                                            reel_cancel_fn *cancel, void *context);
+
+#endif

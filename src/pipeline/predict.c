@@ -1,0 +1,374 @@
+/* Predicting what a generation takes: memory from plans that are made but not run, time from one
+ * layer of each model run on a sample of its work. No weights are read: models that are only to be
+ * measured are given made-up ones. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "pipeline/generate_state.h"
+#include "pipeline/rates.h"
+
+/* ---- made-up models ---- */
+
+/* Weights of one repeated byte: small numbers of either type, and in memory, which untouched zeros
+ * would not be. */
+static reel_status fill(reel_env *env, reel_params *params) {
+    for (int i = 0; i < reel_params_count(params); i++) {
+        reel_param *p = reel_params_at(params, i);
+        const int64_t bytes = reel_shape_count(&p->shape) * reel_dtype_bytes(p->dtype);
+        p->data = reel_alloc(env, bytes, "sample");
+        if (!p->data) return REEL_E_NOMEM;
+        p->owned = true;
+        memset(p->data, 0x3c, (size_t)bytes);
+    }
+    return REEL_OK;
+}
+
+/* A closed store with what a configuration asks for. */
+static reel_status made_up(reel_env *env, const reel_component_config *config, bool bf16,
+                           bool filled, reel_params **params) {
+    reel_status status = reel_params_new(env, params);
+    if (status == REEL_OK)
+        status = reel_component_declare(env, config, bf16 ? REEL_BF16 : REEL_F32, *params);
+    if (status == REEL_OK && filled) status = fill(env, *params);
+    if (status == REEL_OK)
+        reel_params_close(*params);
+    else
+        reel_params_free(params);
+    return status;
+}
+
+static int64_t param_bytes(reel_params *params) {
+    int64_t bytes = 0;
+    for (int i = 0; i < reel_params_count(params); i++) {
+        const reel_param *p = reel_params_at(params, i);
+        bytes += reel_shape_count(&p->shape) * reel_dtype_bytes(p->dtype);
+    }
+    return bytes;
+}
+
+/* Evaluations with and without guidance: the step function of denoise.c asks the same. */
+static void count_evaluations(const reel_settings *s, int *guided, int *plain) {
+    const int n =
+        s->sampler.kind == REEL_SAMPLER_HEUN ? 2 * s->sampler.n_steps - 1 : s->sampler.n_steps;
+    *guided = 0;
+    for (int i = 0; i < n; i++)
+        *guided += reel_guidance_acts(&s->guidance, i, n);
+    *plain = n - *guided;
+}
+
+/* ---- text ---- */
+
+static int64_t longest_prompt(const reel_generate *g) {
+    return g->tokens[0].n > g->tokens[1].n ? g->tokens[0].n : g->tokens[1].n;
+}
+
+static reel_text_encoder text_encoder(const reel_generate *g, const reel_t5_config *config,
+                                      reel_params *params) {
+    return (reel_text_encoder){.config = config,
+                               .params = params,
+                               .table = g->backend.table,
+                               .compute = g->text_bf16 ? REEL_BF16 : REEL_F32};
+}
+
+/* The encoder without its weights; the caller frees all three. */
+static reel_status plan_text(const reel_generate *g, reel_params **params, reel_text_batch **batch,
+                             reel_plan **plan) {
+    const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TEXT_ENCODER);
+    reel_status status = made_up(g->env, config, g->text_bf16, false, params);
+    if (status != REEL_OK) return status;
+    const reel_text_encoder encoder = text_encoder(g, &config->text_encoder, *params);
+    status =
+        reel_text_rows_plan(g->env, &encoder, g->n_prompts, longest_prompt(g), true, batch, plan);
+    if (status != REEL_OK) reel_params_free(params);
+    return status;
+}
+
+/* One layer on the same tokens. */
+static reel_status measure_text(const reel_generate *g, reel_rates *rates) {
+    reel_component_config config = *reel_generate_config(g, REEL_COMPONENT_TEXT_ENCODER);
+    config.text_encoder.num_layers = 1;
+    config.text_encoder.vocab_size = 64;
+    reel_params *params = NULL;
+    reel_text_batch *batch = NULL;
+    reel_plan *plan = NULL;
+    reel_status status = made_up(g->env, &config, g->text_bf16, true, &params);
+    if (status != REEL_OK) return status;
+    const reel_text_encoder encoder = text_encoder(g, &config.text_encoder, params);
+    status = reel_text_rows_plan(g->env, &encoder, g->n_prompts, longest_prompt(g), false, &batch,
+                                 &plan);
+    if (status == REEL_OK) status = reel_rates_measure(g->env, plan, rates);
+    reel_text_rows_unplan(g->env, &batch, &plan);
+    reel_params_free(&params);
+    return status;
+}
+
+/* ---- transformer ---- */
+
+/* Rows of text of the right width, for a transformer that will not look at them. */
+static reel_status blank_rows(const reel_generate *g, int64_t dim, reel_text_rows *rows) {
+    *rows = (reel_text_rows){.n_prompts = g->n_prompts, .dim = dim};
+    for (int i = 0; i < g->n_prompts; i++) {
+        rows->n[i] = 1;
+        rows->row[i] = reel_calloc(g->env, dim, sizeof(float), "sample");
+        if (!rows->row[i]) {
+            reel_text_rows_deinit(g->env, rows);
+            return REEL_E_NOMEM;
+        }
+    }
+    return REEL_OK;
+}
+
+static reel_status new_transformer(const reel_generate *g, const reel_wan_dit_config *config,
+                                   reel_params *params, const int64_t grid[3], bool dry,
+                                   reel_transformer **m) {
+    reel_text_rows rows;
+    reel_status status = blank_rows(g, config->text_dim, &rows);
+    if (status != REEL_OK) return status;
+    const reel_transformer_options options = {.config = config,
+                                              .params = params,
+                                              .table = g->backend.table,
+                                              .compute = g->bf16 ? REEL_BF16 : REEL_F32,
+                                              .F = grid[0],
+                                              .h = grid[1],
+                                              .w = grid[2],
+                                              .n_groups = 1,
+                                              .text = &rows,
+                                              .text_length = g->settings.text_length,
+                                              .dry = dry};
+    status = reel_transformer_new(g->env, &options, m);
+    reel_text_rows_deinit(g->env, &rows);
+    return status;
+}
+
+/* A part of the latents that takes a fraction of a second: frames are left out first, then rows. */
+static void sample_grid(const reel_generate *g, int64_t grid[3]) {
+    enum { TOKENS = 1536 };
+    const reel_settings *s = &g->settings;
+    const int64_t *patch =
+        reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.patch_size;
+    const int64_t per_row = s->w / patch[2], per_frame = per_row * (s->h / patch[1]);
+    grid[0] = s->F;
+    grid[1] = s->h;
+    grid[2] = s->w;
+    int64_t frames = TOKENS / per_frame;
+    if (frames < 1) frames = 1;
+    if (frames * patch[0] < s->F) grid[0] = frames * patch[0];
+    int64_t rows = TOKENS / per_row;
+    if (rows < 1) rows = 1;
+    if (grid[0] == patch[0] && rows * patch[1] < s->h) grid[1] = rows * patch[1];
+}
+
+static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_rates *rates) {
+    reel_component_config config = *reel_generate_config(g, REEL_COMPONENT_TRANSFORMER);
+    config.transformer.num_layers = 1;
+    int64_t grid[3];
+    sample_grid(g, grid);
+    reel_params *params = NULL;
+    reel_transformer *m = NULL;
+    reel_plan *plan;
+    reel_status status = made_up(g->env, &config, g->bf16, true, &params);
+    if (status == REEL_OK)
+        status = new_transformer(g, &config.transformer, params, grid, false, &m);
+    if (status == REEL_OK) status = reel_transformer_plan(m, n_rows, &plan);
+    if (status == REEL_OK) status = reel_rates_measure(g->env, plan, rates);
+    reel_transformer_free(&m);
+    reel_params_free(&params);
+    return status;
+}
+
+/* The whole model on the whole grid, dry. The caller frees both. */
+static reel_status whole_transformer(const reel_generate *g, reel_params **params,
+                                     reel_transformer **m) {
+    const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TRANSFORMER);
+    const int64_t grid[3] = {g->settings.F, g->settings.h, g->settings.w};
+    reel_status status = made_up(g->env, config, g->bf16, false, params);
+    if (status == REEL_OK)
+        status = new_transformer(g, &config->transformer, *params, grid, true, m);
+    if (status != REEL_OK) reel_params_free(params);
+    return status;
+}
+
+/* ---- decoder ---- */
+
+static reel_status open_decoder(const reel_generate *g, reel_params *params, int64_t height,
+                                int64_t width, reel_wan_vae_stream **stream) {
+    const reel_wan_vae_stream_options options = {.params = params,
+                                                 .table = g->backend.table,
+                                                 .compute = g->bf16 ? REEL_BF16 : REEL_F32,
+                                                 .height = height,
+                                                 .width = width};
+    return reel_wan_vae_decoder_open(g->env, &reel_generate_config(g, REEL_COMPONENT_VAE)->vae,
+                                     &options, stream);
+}
+
+/* Seconds of a first and of a later latent frame of a part of the picture. */
+static reel_status time_decoder(const reel_generate *g, reel_params *params, int64_t h, int64_t w,
+                                double *first_s, double *next_s) {
+    const reel_wan_vae_config *c = &reel_generate_config(g, REEL_COMPONENT_VAE)->vae;
+    const int64_t factor = reel_wan_vae_factor_s(c);
+    const int64_t n = h * w * factor * factor * 3 * reel_wan_vae_factor_t(c);
+    reel_wan_vae_stream *stream = NULL;
+    float *latent = reel_calloc(g->env, c->z_dim * h * w + n, sizeof *latent, "sample");
+    if (!latent) return REEL_E_NOMEM;
+    reel_status status = open_decoder(g, params, h * factor, w * factor, &stream);
+    for (int i = 0; i < 3 && status == REEL_OK; i++) {
+        int64_t frames;
+        const double start = reel_clock_s();
+        status =
+            reel_wan_vae_decoder_push(stream, latent, h * w, latent + c->z_dim * h * w, &frames);
+        *(i == 0 ? first_s : next_s) = reel_clock_s() - start;
+    }
+    reel_wan_vae_stream_close(&stream);
+    reel_free(g->env, latent);
+    return status;
+}
+
+static reel_status predict_decode_s(const reel_generate *g, reel_generate_cost *cost) {
+    enum { SIDE = 16 }; /* latent rows and columns of the sample */
+    const reel_settings *s = &g->settings;
+    const int64_t h = s->h < SIDE ? s->h : SIDE, w = s->w < SIDE ? s->w : SIDE;
+    reel_params *params = NULL;
+    double first_s = 0, next_s = 0;
+    reel_status status =
+        made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE), g->bf16, true, &params);
+    if (status == REEL_OK) status = time_decoder(g, params, h, w, &first_s, &next_s);
+    reel_params_free(&params);
+    const double area = (double)(s->h * s->w) / (double)(h * w);
+    cost->decode_s = area * (first_s + next_s * (double)(s->F - 1));
+    return status;
+}
+
+/* ---- memory ---- */
+
+/* What the video encoder keeps: frames it looks ahead to and refers to, in 12 bits a pixel. */
+static int64_t encoder_bytes(const reel_settings *s) {
+    enum { FRAMES = 64, LIBRARY = 12 << 20 };
+    const int64_t frames = s->frames < FRAMES ? s->frames : FRAMES;
+    return LIBRARY + frames * s->width * s->height * 3 / 2;
+}
+
+static reel_status predict_text_bytes(const reel_generate *g, int64_t base,
+                                      reel_generate_cost *cost) {
+    reel_params *params = NULL;
+    reel_text_batch *batch = NULL;
+    reel_plan *plan = NULL;
+    const reel_status status = plan_text(g, &params, &batch, &plan);
+    if (status != REEL_OK) return status;
+    cost->text_bytes =
+        base + reel_plan_get_stats(plan).planned_bytes + reel_streaming_window(params, plan);
+    reel_text_rows_unplan(g->env, &batch, &plan);
+    reel_params_free(&params);
+    return REEL_OK;
+}
+
+static reel_status predict_denoise_bytes(const reel_generate *g, int64_t base,
+                                         reel_generate_cost *cost) {
+    reel_params *params = NULL;
+    reel_transformer *m = NULL;
+    reel_plan *plan;
+    int guided, plain;
+    count_evaluations(&g->settings, &guided, &plain);
+    reel_status status = whole_transformer(g, &params, &m);
+    if (status == REEL_OK) status = reel_transformer_plan(m, guided ? 2 : 1, &plan);
+    if (status == REEL_OK) {
+        enum { COPIES = 5 + 4 + 2 }; /* of the latents: the driver's, the sampler's, the model's */
+        const reel_settings *s = &g->settings;
+        const int64_t latents =
+            reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.in_channels * s->F *
+            s->h * s->w * (int64_t)sizeof(float);
+        const int64_t rest = base + reel_plan_get_stats(plan).planned_bytes + COPIES * latents;
+        cost->denoise_bytes = rest + param_bytes(params);
+        cost->streamed = cost->denoise_bytes > cost->limit_bytes;
+        if (cost->streamed) cost->denoise_bytes = rest + reel_streaming_window(params, plan);
+    }
+    reel_transformer_free(&m);
+    reel_params_free(&params);
+    return status;
+}
+
+static reel_status predict_decode_bytes(const reel_generate *g, int64_t base,
+                                        reel_generate_cost *cost) {
+    const reel_settings *s = &g->settings;
+    reel_params *params = NULL;
+    reel_wan_vae_stream *stream = NULL;
+    reel_status status =
+        made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE), g->bf16, false, &params);
+    if (status == REEL_OK) status = open_decoder(g, params, s->height, s->width, &stream);
+    if (status == REEL_OK) {
+        const reel_wan_vae_stream_stats stats = reel_wan_vae_stream_get_stats(stream);
+        cost->decode_bytes = base + param_bytes(params) + stats.plan_bytes + stats.cache_bytes +
+                             stats.canvas_bytes + 3 * s->width * s->height + encoder_bytes(s);
+    }
+    reel_wan_vae_stream_close(&stream);
+    reel_params_free(&params);
+    return status;
+}
+
+static reel_status check_limit(const reel_generate *g, const reel_generate_cost *cost) {
+    if (cost->peak_bytes <= cost->limit_bytes) return REEL_OK;
+    return reel_fail(g->env, REEL_E_NOMEM,
+                     "needs %lld MiB (text %lld, denoising %lld%s, decoding %lld) and %lld MiB are "
+                     "%s; make it smaller or shorter",
+                     (long long)(cost->peak_bytes >> 20), (long long)(cost->text_bytes >> 20),
+                     (long long)(cost->denoise_bytes >> 20),
+                     cost->streamed ? " with streamed weights" : "",
+                     (long long)(cost->decode_bytes >> 20), (long long)(cost->limit_bytes >> 20),
+                     g->request->max_memory ? "allowed" : "free");
+}
+
+reel_status reel_predict_memory(reel_generate *g, reel_generate_cost *cost) {
+    *cost = (reel_generate_cost){.free_bytes = reel_memory_available(),
+                                 .limit_bytes = reel_generate_limit(g)};
+    const int64_t resident = reel_memory_resident(), base = resident > 0 ? resident : 0;
+    reel_status status = predict_text_bytes(g, base, cost);
+    if (status == REEL_OK) status = predict_denoise_bytes(g, base, cost);
+    if (status == REEL_OK) status = predict_decode_bytes(g, base, cost);
+    if (status != REEL_OK) return status;
+    const int64_t phase[] = {cost->text_bytes, cost->denoise_bytes, cost->decode_bytes};
+    for (int i = 0; i < 3; i++)
+        if (phase[i] > cost->peak_bytes) cost->peak_bytes = phase[i];
+    return check_limit(g, cost);
+}
+
+/* ---- time ---- */
+
+static reel_status predict_text_s(const reel_generate *g, reel_generate_cost *cost) {
+    reel_rates rates = {0};
+    reel_params *params = NULL;
+    reel_text_batch *batch = NULL;
+    reel_plan *plan = NULL;
+    reel_status status = measure_text(g, &rates);
+    if (status == REEL_OK) status = plan_text(g, &params, &batch, &plan);
+    if (status != REEL_OK) return status;
+    cost->text_s = reel_rates_predict(&rates, plan);
+    reel_text_rows_unplan(g->env, &batch, &plan);
+    reel_params_free(&params);
+    return REEL_OK;
+}
+
+static reel_status predict_denoise_s(const reel_generate *g, reel_generate_cost *cost) {
+    int count[3]; /* of evaluations with one row, with two */
+    count_evaluations(&g->settings, &count[2], &count[1]);
+    reel_params *params = NULL;
+    reel_transformer *m = NULL;
+    reel_status status = whole_transformer(g, &params, &m);
+    for (int rows = 1; rows <= 2 && status == REEL_OK; rows++) {
+        reel_rates rates = {0};
+        reel_plan *plan;
+        if (!count[rows]) continue;
+        status = measure_transformer(g, rows, &rates);
+        if (status == REEL_OK) status = reel_transformer_plan(m, rows, &plan);
+        if (status == REEL_OK) cost->denoise_s += count[rows] * reel_rates_predict(&rates, plan);
+    }
+    reel_transformer_free(&m);
+    reel_params_free(&params);
+    return status;
+}
+
+reel_status reel_predict_time(reel_generate *g, reel_generate_cost *cost) {
+    reel_status status = predict_text_s(g, cost);
+    if (status == REEL_OK) status = predict_denoise_s(g, cost);
+    if (status == REEL_OK) status = predict_decode_s(g, cost);
+    return status;
+}

@@ -1,0 +1,24 @@
+/* Recipes: how a file was made, as JSON. It goes into the file's metadata, where `reel info` finds
+ * it, and a part of it, all that the bytes depend on but the seed, tells a resumed run its own.
+ */
+#ifndef REEL_PIPELINE_RECIPE_H
+#define REEL_PIPELINE_RECIPE_H
+
+#include "base/json_out.h"
+#include "pipeline/settings.h"
+
+typedef struct reel_recipe {
+    const char *model;  /* as it was asked for */
+    const char *hash;   /* of its weights: 16 hexadecimal digits */
+    const char *prompt; /* as given */
+    const char *negative_prompt;
+    const char *isa;
+    int64_t seed;
+    const reel_settings *settings;
+} reel_recipe;
+
+/* Writes the recipe as one JSON object; out is inited by the caller. with_seed false: without the
+ * seed and the model's name, in the fixed form that resumed runs are compared by. */
+void reel_recipe_write(reel_json_out *out, const reel_recipe *recipe, bool with_seed);
+
+#endif

@@ -1,0 +1,289 @@
+#include "pipeline/settings.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/path.h"
+
+void reel_settings_note(reel_settings *s, const char *format, ...) {
+    if (s->n_notes == REEL_MAX_NOTES) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(s->note[s->n_notes++], REEL_NOTE_BYTES, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- what a model is made with when nothing is said ---- */
+
+typedef struct defaults {
+    int64_t width, height, frames, steps, text_length;
+    double fps, cfg_scale, flow_shift;
+} defaults;
+
+/* Wan 2.1 at 480p; Wan 2.2's 5B, which has 48 channels, at 704p; and what a model too small for
+ * either can be expected to have been trained on. */
+static defaults of_family(const reel_folder *folder) {
+    const reel_wan_dit_config *c =
+        &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
+    const double shift = reel_folder_scheduler(folder)->shift;
+    defaults d = {832, 480, 81, 50, 512, 16, 5, shift};
+    if (c->in_channels == 48) d = (defaults){1280, 704, 121, 50, 512, 24, 5, shift};
+    if (c->num_attention_heads * c->attention_head_dim < 1024)
+        d = (defaults){128, 128, 17, 20, 512, 8, 4, shift};
+    return d;
+}
+
+static reel_status read_own(const reel_json *at, defaults *d) {
+    static const char *const keys[] = {"width", "height",    "frames",     "steps",
+                                       "fps",   "cfg_scale", "flow_shift", "text_length"};
+    reel_status status = reel_json_only(at, keys, sizeof keys / sizeof *keys);
+    const struct {
+        const char *key;
+        int64_t least, most, *out;
+    } whole[] = {{"width", 16, 8192, &d->width},
+                 {"height", 16, 8192, &d->height},
+                 {"frames", 1, 1000000, &d->frames},
+                 {"steps", 1, REEL_MAX_STEPS, &d->steps},
+                 {"text_length", 1, 512, &d->text_length}};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole && status == REEL_OK; i++)
+        status = reel_json_int_or(at, whole[i].key, whole[i].least, whole[i].most, *whole[i].out,
+                                  whole[i].out);
+    if (status == REEL_OK) status = reel_json_real_or(at, "fps", 1, 1000, d->fps, &d->fps);
+    if (status == REEL_OK)
+        status = reel_json_real_or(at, "cfg_scale", 0, 100, d->cfg_scale, &d->cfg_scale);
+    if (status == REEL_OK)
+        status = reel_json_real_or(at, "flow_shift", 0.01, 100, d->flow_shift, &d->flow_shift);
+    return status;
+}
+
+/* The object "_reel" of model_index.json, which diffusers passes over. */
+static reel_status of_folder(reel_env *env, const reel_folder *folder, defaults *d) {
+    char path[4096];
+    *d = of_family(folder);
+    const int n = snprintf(path, sizeof path, "%s/model_index.json", reel_folder_path(folder));
+    if (n >= (int)sizeof path || reel_path_look(path) != REEL_PATH_FILE) return REEL_OK;
+    reel_json_doc *doc;
+    reel_status status = reel_json_load(env, path, &doc);
+    if (status != REEL_OK) return status;
+    const reel_json root = reel_json_root(doc);
+    reel_json own;
+    if (reel_json_has(&root, "_reel")) {
+        status = reel_json_object(&root, "_reel", &own);
+        if (status == REEL_OK) status = read_own(&own, d);
+    }
+    reel_json_free(&doc);
+    return status;
+}
+
+/* ---- ranges ---- */
+
+static reel_status check_range(reel_env *env, const char *name, double value, double least,
+                               double most) {
+    if (value >= least && value <= most) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG, "%s must be in %g..%g, got %g", name, least, most, value);
+}
+
+static reel_status check(reel_env *env, const reel_generate_request *r) {
+    const struct {
+        const char *name;
+        double value, least, most;
+        bool unset;
+    } field[] = {{"width", (double)r->width, 16, 8192, r->width == 0},
+                 {"height", (double)r->height, 16, 8192, r->height == 0},
+                 {"frames", (double)r->frames, 1, 1000000, r->frames == 0},
+                 {"seconds", r->seconds, 0.01, 100000, r->seconds == 0},
+                 {"fps", r->fps, 1, 1000, r->fps == 0},
+                 {"steps", (double)r->steps, 1, REEL_MAX_STEPS, r->steps == 0},
+                 {"cfg_scale", r->cfg_scale, 0, 100, r->cfg_scale < 0},
+                 {"flow_shift", r->flow_shift, 0.01, 100, r->flow_shift == 0},
+                 {"seed", (double)r->seed, 0, 0x1p63, false}};
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+        if (field[i].unset) continue;
+        const reel_status status =
+            check_range(env, field[i].name, field[i].value, field[i].least, field[i].most);
+        if (status != REEL_OK) return status;
+    }
+    if (r->frames && r->seconds > 0)
+        return reel_fail(env, REEL_E_ARG,
+                         "frames and seconds are two ways to say one thing: give "
+                         "one of them");
+    return REEL_OK;
+}
+
+static reel_status check_folder(reel_env *env, const reel_folder *folder) {
+    static const reel_component_kind needed[] = {REEL_COMPONENT_TRANSFORMER, REEL_COMPONENT_VAE,
+                                                 REEL_COMPONENT_TEXT_ENCODER};
+    const char *path = reel_folder_path(folder);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!reel_folder_config(folder, needed[i]))
+            return reel_fail(env, REEL_E_UNSUPPORTED, "%s: has no %s, which generation needs", path,
+                             reel_component_name(needed[i]));
+    if (!reel_folder_tokenizer(folder))
+        return reel_fail(env, REEL_E_UNSUPPORTED,
+                         "%s: has no tokenizer (tokenizer/spiece.model), which generation needs",
+                         path);
+    const reel_wan_dit_config *dit =
+        &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
+    const reel_wan_vae_config *vae = &reel_folder_config(folder, REEL_COMPONENT_VAE)->vae;
+    const reel_t5_config *t5 =
+        &reel_folder_config(folder, REEL_COMPONENT_TEXT_ENCODER)->text_encoder;
+    if (dit->image_dim || dit->in_channels != dit->out_channels)
+        return reel_fail(env, REEL_E_UNSUPPORTED,
+                         "%s: makes video from an image (its transformer takes %lld channels and "
+                         "gives %lld), which is not supported yet; use a text-to-video model",
+                         path, (long long)dit->in_channels, (long long)dit->out_channels);
+    if (dit->in_channels != vae->z_dim || dit->text_dim != t5->d_model)
+        return reel_fail(env, REEL_E_FORMAT,
+                         "%s: its parts do not fit together: the transformer takes %lld channels "
+                         "and text of %lld, the vae has %lld and the text encoder %lld",
+                         path, (long long)dit->in_channels, (long long)dit->text_dim,
+                         (long long)vae->z_dim, (long long)t5->d_model);
+    return REEL_OK;
+}
+
+/* ---- sizes ---- */
+
+/* The multiple of unit nearest to x, at least one. */
+static int64_t nearest(int64_t x, int64_t unit) {
+    const int64_t n = (x + unit / 2) / unit;
+    return (n ? n : 1) * unit;
+}
+
+static void set_size(const reel_folder *folder, const reel_generate_request *r, const defaults *d,
+                     reel_settings *s) {
+    const reel_wan_dit_config *dit =
+        &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
+    const reel_wan_vae_config *vae = &reel_folder_config(folder, REEL_COMPONENT_VAE)->vae;
+    const int64_t factor = reel_wan_vae_factor_s(vae);
+    const int64_t unit_y = factor * dit->patch_size[1], unit_x = factor * dit->patch_size[2];
+    const int64_t width = r->width ? r->width : d->width;
+    const int64_t height = r->height ? r->height : d->height;
+    s->width = nearest(width, unit_x);
+    s->height = nearest(height, unit_y);
+    if (s->width != width || s->height != height)
+        reel_settings_note(s,
+                           "size rounded from %lldx%lld to %lldx%lld: this model makes multiples "
+                           "of %lldx%lld",
+                           (long long)width, (long long)height, (long long)s->width,
+                           (long long)s->height, (long long)unit_x, (long long)unit_y);
+    s->w = s->width / factor;
+    s->h = s->height / factor;
+}
+
+/* 23.976 and its like are what 24000/1001 is written as. */
+static void set_fps(double fps, reel_settings *s) {
+    const double ntsc = rint(fps) * 1000 / 1001;
+    int num = (int)rint(fps * 1000), den = 1000;
+    if (fabs(fps - ntsc) < 0.0006 && fabs(fps - rint(fps)) > 1e-9) {
+        num = (int)rint(fps) * 1000;
+        den = 1001;
+    }
+    for (int p = 2; p <= 5; p += 3)
+        while (num % p == 0 && den % p == 0) {
+            num /= p;
+            den /= p;
+        }
+    s->fps_num = num;
+    s->fps_den = den;
+}
+
+static reel_status set_length(reel_env *env, const reel_folder *folder,
+                              const reel_generate_request *r, const defaults *d, reel_settings *s) {
+    const reel_wan_dit_config *dit =
+        &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
+    const reel_wan_vae_config *vae = &reel_folder_config(folder, REEL_COMPONENT_VAE)->vae;
+    set_fps(r->fps > 0 ? r->fps : d->fps, s);
+    const int64_t factor = reel_wan_vae_factor_t(vae);
+    const int64_t given = r->frames ? r->frames : d->frames;
+    double frames = (double)given;
+    if (r->seconds > 0) frames = rint(r->seconds * s->fps_num / s->fps_den);
+    reel_status status = check_range(env, "seconds times fps", frames, 0, 1000000);
+    if (status != REEL_OK) return status;
+    if (frames < 1) frames = 1;
+    const int64_t wanted = (int64_t)frames;
+    s->F = 1 + (wanted - 1 + factor / 2) / factor;
+    s->F = (s->F + dit->patch_size[0] - 1) / dit->patch_size[0] * dit->patch_size[0];
+    s->frames = 1 + (s->F - 1) * factor;
+    if (s->frames != wanted)
+        reel_settings_note(s, "frames rounded from %lld to %lld: this model makes 1 + %lld k",
+                           (long long)wanted, (long long)s->frames,
+                           (long long)(factor * dit->patch_size[0]));
+    return REEL_OK;
+}
+
+/* ---- sampling ---- */
+
+static reel_prediction prediction_of(const char *word) {
+    if (strcmp(word, "flow") == 0) return REEL_PREDICT_FLOW;
+    if (strcmp(word, "v") == 0) return REEL_PREDICT_V;
+    return strcmp(word, "sample") == 0 ? REEL_PREDICT_SAMPLE : REEL_PREDICT_EPSILON;
+}
+
+static reel_solver_type solver_of(const char *word) {
+    static const char *const name[] = {"", "bh1", "bh2", "midpoint", "heun"};
+    for (int i = 1; word && i < 5; i++)
+        if (strcmp(word, name[i]) == 0) return (reel_solver_type)i;
+    return REEL_SOLVER_DEFAULT;
+}
+
+static reel_status set_sampler(reel_env *env, const reel_folder *folder,
+                               const reel_generate_request *r, const defaults *d,
+                               reel_settings *s) {
+    const reel_scheduler_config *c = reel_folder_scheduler(folder);
+    if (!c->flow)
+        return reel_fail(env, REEL_E_UNSUPPORTED,
+                         "%s: its scheduler is no flow, which the Wan family uses",
+                         reel_folder_path(folder));
+    const char *name = r->sampler ? r->sampler : c->sampler;
+    const reel_sampler_kind kind = reel_sampler_parse(name);
+    if (kind == REEL_SAMPLER_COUNT || kind == REEL_SAMPLER_DDPM || kind == REEL_SAMPLER_DDIM)
+        return reel_fail(env, REEL_E_ARG, "sampler is '%s', wanted unipc, euler, heun or dpm++2m",
+                         name);
+    s->sampler = reel_sampler_options_default(kind);
+    s->sampler.schedule.num_train_timesteps = (int)c->num_train_timesteps;
+    s->sampler.schedule.shift = r->flow_shift > 0 ? r->flow_shift : d->flow_shift;
+    s->sampler.prediction = prediction_of(c->prediction);
+    s->sampler.n_steps = (int)(r->steps ? r->steps : d->steps);
+    if (strcmp(name, c->sampler) == 0) { /* what is said of another solver is not for this one */
+        if (kind == REEL_SAMPLER_UNIPC || kind == REEL_SAMPLER_DPMPP)
+            s->sampler.order = (int)c->solver_order;
+        s->sampler.solver_type = solver_of(c->solver_type);
+        s->sampler.final_sigma_zero = c->final_sigma_zero;
+    }
+    s->guidance = (reel_guidance){.scale = r->cfg_scale >= 0 ? r->cfg_scale : d->cfg_scale,
+                                  .rescale = r->cfg_rescale,
+                                  .from = r->cfg_from,
+                                  .to = r->cfg_to};
+    return reel_guidance_check(env, &s->guidance);
+}
+
+static reel_status set_type(reel_env *env, const reel_generate_request *r, reel_settings *s) {
+    s->type = r->type;
+    s->weights = REEL_WEIGHTS_STORED;
+    if (!r->type) return REEL_OK;
+    if (strcmp(r->type, "f32") == 0)
+        s->weights = REEL_WEIGHTS_F32;
+    else if (strcmp(r->type, "bf16") == 0)
+        s->weights = REEL_WEIGHTS_BF16;
+    else
+        return reel_fail(env, REEL_E_ARG, "type is '%s', wanted f32 or bf16", r->type);
+    return REEL_OK;
+}
+
+reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
+                                  const reel_generate_request *request, reel_settings *settings) {
+    *settings = (reel_settings){0};
+    defaults d;
+    reel_status status = check(env, request);
+    if (status == REEL_OK) status = check_folder(env, folder);
+    if (status == REEL_OK) status = of_folder(env, folder, &d);
+    if (status != REEL_OK) return status;
+    settings->text_length = d.text_length;
+    set_size(folder, request, &d, settings);
+    status = set_length(env, folder, request, &d, settings);
+    if (status == REEL_OK) status = set_sampler(env, folder, request, &d, settings);
+    if (status == REEL_OK) status = set_type(env, request, settings);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* Settings: a request and a model folder, resolved into what is going to be made.
+ *
+ * Defaults come from the folder: sampler and shift from its scheduler's config, size, length and
+ * steps from the object "_reel" of its model_index.json where there is one, else from what the
+ * family ships with. Sizes a model cannot make are rounded, and a note says so.
+ */
+#ifndef REEL_PIPELINE_SETTINGS_H
+#define REEL_PIPELINE_SETTINGS_H
+
+#include "base/env.h"
+#include "diffusion/guidance.h"
+#include "diffusion/sampler.h"
+#include "zoo/folder.h"
+
+enum { REEL_MAX_NOTES = 8, REEL_NOTE_BYTES = 240 };
+
+typedef struct reel_settings {
+    int64_t width, height, frames; /* multiples of what the model makes */
+    int fps_num, fps_den;
+    int64_t F, h, w;     /* of the latents */
+    int64_t text_length; /* rows of text the transformer sees */
+    reel_sampler_options sampler;
+    reel_guidance guidance;
+    reel_weights_as weights; /* of text encoder and transformer */
+    const char *type;        /* as asked for; NULL: as stored */
+    int n_notes;
+    char note[REEL_MAX_NOTES][REEL_NOTE_BYTES];
+} reel_settings;
+
+/* Resolves. Fails with REEL_E_ARG naming the field that is out of range, REEL_E_UNSUPPORTED when
+ * the folder lacks a part or is of a kind that takes an image, REEL_E_FORMAT for a broken "_reel".
+ */
+REEL_MUST_USE reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
+                                                const reel_generate_request *request,
+                                                reel_settings *settings);
+
+/* Adds a sentence to the notes; those beyond the last are dropped. */
+void reel_settings_note(reel_settings *settings, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
