@@ -342,6 +342,36 @@ REEL_MUST_USE REEL_API reel_status reel_generation_run(reel_generation *generati
                                                        reel_event_fn *on_event,
                                                        reel_cancel_fn *cancel, void *context);
 
+/* ---- the procedural world: clips with captions and the whole truth about them ---- */
+
+/* What to write. The same options give the same files. */
+typedef struct reel_world_options {
+    uint64_t seed;     /* 1 */
+    uint64_t first;    /* index of the first scene; 0 */
+    int64_t count;     /* clips, at least 1; 16 */
+    const char *split; /* "train", "validation" or "heldout_pairs"; borrowed */
+    int width, height; /* 8..4096; 128 */
+    int frames;        /* 1..100000; 33 */
+    double fps;        /* [0.01,1000]; 16 */
+    int objects;       /* in each scene, 1..3; 0: drawn */
+    int lossless;      /* not 0: FFV1 in Matroska instead of H.264 in MP4 */
+    int stereo;        /* not 0: also what a second eye sees, 0.25 m to the right */
+    int masks, depth;  /* not 0: also which object is where, and how far away, lossless */
+} reel_world_options;
+
+REEL_API reel_world_options reel_world_options_default(void);
+
+/* Told how many clips are done; anything but 0 stops. */
+typedef int reel_world_progress(void *context, int64_t done, int64_t count);
+
+/* Writes count clips into folder, made when it is missing: video, one caption (.txt) and the truth
+ * (.json: attributes, captions in English and Chinese, positions, camera). progress may be NULL.
+ * REEL_E_ARG for options out of range, REEL_E_IO, REEL_E_UNSUPPORTED without FFmpeg,
+ * REEL_E_CANCELLED when progress stopped it. Clips written before a failure stay, whole. */
+REEL_MUST_USE REEL_API reel_status reel_world_write(reel_env *env, const char *folder,
+                                                    const reel_world_options *options,
+                                                    reel_world_progress *progress, void *context);
+
 #ifdef __cplusplus
 }
 #endif

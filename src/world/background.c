@@ -50,6 +50,7 @@ static void sky_row(const reel_stage *s, const row *r, float *restrict red, floa
     const float dy = r->along.y, aa = 0.7f * r->step;
     const float edge = 1.5f * r->step * sqrtf(1.0f - p->disc_cosine * p->disc_cosine);
     const bool disc = p->disc.x > 0.0f;
+    const float hills = p->hill_height > 0.0f ? 1.0f : 0.0f;
     for (int i = 0; i < r->n; i++) {
         const float sx = r->sx0 + r->step * (float)i;
         const float inv = 1.0f / sqrtf(1.0f + sx * sx + r->sy * r->sy);
@@ -70,7 +71,7 @@ static void sky_row(const reel_stage *s, const row *r, float *restrict red, floa
         const float line = p->hill_height * (1.0f + 0.5f * wave(0.9f * hx + p->phase[5]) +
                                              0.3f * wave(1.7f * hz + 1.3f * hx + p->phase[6]) +
                                              0.15f * wave(4.1f * hx + p->phase[7]));
-        const float cover = reel_clamp01((line - e) / aa + 0.5f);
+        const float cover = hills * reel_clamp01((line - e) / aa + 0.5f);
         const float foot = reel_clamp01(1.0f - e / (0.9f * p->hill_height + 1e-6f));
         c = reel_vec3_mix(c, reel_vec3_mix(p->hills, p->horizon, 0.75f * foot), cover);
         red[i] = c.x;
@@ -173,12 +174,12 @@ static void stone_row(const reel_stage *s, const strip *g, float *restrict red,
 static void checker_row(const reel_stage *s, const strip *g, float *restrict red,
                         float *restrict green, float *restrict blue) {
     const reel_palette *p = &s->palette;
-    const float tile = 1.5f;
+    const float tile = 1.9f;
     /* A sine cut off at +-1: its flank is a pixel wide. */
     const float sharp_z = tile / (3.1415927f * reel_max(0.55f * g->footprint, 0.012f));
     const float across = g->depth * s->pixel * 0.45f;
     const float sharp_x = tile / (3.1415927f * reel_max(0.55f * across, 0.012f));
-    const float strength = 0.5f * kept(g->footprint, 1.7f * tile);
+    const float strength = 0.5f * kept(g->footprint, 1.2f * tile);
     for (int i = 0; i < g->n; i++) {
         const float x = g->x0 + g->dx * (float)i, z = g->z0 + g->dz * (float)i;
         const float a = wave(x / (2.0f * tile) + p->phase[0]) * sharp_x;

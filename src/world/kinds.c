@@ -38,7 +38,7 @@ static const reel_primitive pyramid[] = {
 static const reel_primitive tree[] = {
     {REEL_FRUSTUM, REEL_PAINT_TRUNK, 1, AT(0, -0.8f, 0), SIZE(0.2f, 0.45f, 0.16f)},
     {REEL_ELLIPSOID, REEL_PAINT_PLAIN, AT(0, 0.12f, 0), SIZE(0.82f, 0.66f, 0.82f)},
-    {REEL_ELLIPSOID, REEL_PAINT_LIGHT, AT(-0.34f, 0.42f, -0.38f), SIZE(0.36f, 0.32f, 0.36f)},
+    {REEL_ELLIPSOID, REEL_PAINT_PLAIN, AT(-0.34f, 0.42f, -0.38f), SIZE(0.36f, 0.32f, 0.36f)},
     {REEL_ELLIPSOID, REEL_PAINT_PLAIN, AT(0.12f, 0.7f, 0), SIZE(0.6f, 0.52f, 0.6f)},
 };
 

@@ -34,8 +34,8 @@ static const sky_row skies[REEL_SKY_COUNT] = {
                          .cloud = {1.0f, 0.62f, 0.52f},
                          .disc = {1.0f, 0.93f, 0.66f},
                          .glow = {0.34f, 0.24f, 0.06f},
-                         .ambient = {0.60f, 0.54f, 0.58f},
-                         .light = {0.58f, 0.40f, 0.26f},
+                         .ambient = {0.70f, 0.66f, 0.67f},
+                         .light = {0.46f, 0.36f, 0.26f},
                          .ground = 0.84f,
                          .low = 0.5f,
                          .shadow = 0.36f,
@@ -59,8 +59,8 @@ static const sky_row skies[REEL_SKY_COUNT] = {
                            .zenith = {0.54f, 0.58f, 0.64f},
                            .hills = {0.64f, 0.67f, 0.71f},
                            .cloud = {0.76f, 0.78f, 0.81f},
-                           .ambient = {0.72f, 0.74f, 0.77f},
-                           .light = {0.22f, 0.22f, 0.21f},
+                           .ambient = {0.82f, 0.83f, 0.86f},
+                           .light = {0.24f, 0.24f, 0.22f},
                            .ground = 0.80f,
                            .low = 1.4f,
                            .shadow = 0.26f,
@@ -73,9 +73,9 @@ static const reel_vec3 grounds[REEL_GROUND_COUNT][3] = {
     [REEL_GROUND_SNOW] = {{0.97f, 0.98f, 1.00f}, {0.80f, 0.87f, 0.96f}, {0.90f, 0.94f, 0.98f}},
     [REEL_GROUND_WATER] = {{0.16f, 0.50f, 0.62f}, {0.08f, 0.34f, 0.52f}, {0.12f, 0.42f, 0.57f}},
     [REEL_GROUND_STONE] = {{0.66f, 0.63f, 0.60f}, {0.57f, 0.55f, 0.54f}, {0.40f, 0.38f, 0.38f}},
-    [REEL_GROUND_CHECKERBOARD] = {{0.94f, 0.92f, 0.86f},
-                                  {0.28f, 0.34f, 0.44f},
-                                  {0.61f, 0.63f, 0.65f}},
+    [REEL_GROUND_CHECKERBOARD] = {{0.92f, 0.90f, 0.84f},
+                                  {0.42f, 0.48f, 0.58f},
+                                  {0.67f, 0.69f, 0.71f}},
 };
 
 static void set_weather(reel_weather weather, reel_sky sky, reel_palette *p) {
@@ -91,7 +91,7 @@ static void set_weather(reel_weather weather, reel_sky sky, reel_palette *p) {
             p->horizon = reel_vec3_scale(p->horizon, 0.92f);
         }
     } else if (weather == REEL_WEATHER_FOG) {
-        p->haze_depth = 9.5f;
+        p->haze_depth = sky == REEL_SKY_NIGHT ? 12.0f : 9.5f;
         p->shadow *= 0.45f;
         p->stars = 0;
         p->clouds *= 0.2f;
@@ -146,11 +146,16 @@ void reel_palette_paints(reel_color color, reel_vec3 tone[REEL_PAINT_COUNT]) {
         [REEL_COLOR_PINK] = {0.99f, 0.48f, 0.70f},   [REEL_COLOR_BROWN] = {0.46f, 0.26f, 0.12f},
         [REEL_COLOR_BLACK] = {0.09f, 0.09f, 0.11f},  [REEL_COLOR_WHITE] = {0.97f, 0.97f, 0.96f},
     };
-    const reel_vec3 c = colors[color], white = {1, 1, 1};
-    const float lighter = color == REEL_COLOR_BLACK ? 0.38f : 0.55f;
-    tone[REEL_PAINT_BODY] = tone[REEL_PAINT_PLAIN] = c;
-    tone[REEL_PAINT_LIGHT] = color == REEL_COLOR_WHITE ? reel_vec3_of(0.66f, 0.70f, 0.76f)
-                                                       : reel_vec3_mix(c, white, lighter);
+    /* Lighter, not paler: a brown that fades to grey is no brown. */
+    static const reel_vec3 seconds[REEL_COLOR_COUNT] = {
+        [REEL_COLOR_RED] = {0.98f, 0.58f, 0.48f},    [REEL_COLOR_ORANGE] = {1.00f, 0.80f, 0.50f},
+        [REEL_COLOR_YELLOW] = {1.00f, 0.96f, 0.66f}, [REEL_COLOR_GREEN] = {0.50f, 0.84f, 0.58f},
+        [REEL_COLOR_BLUE] = {0.52f, 0.70f, 1.00f},   [REEL_COLOR_PURPLE] = {0.78f, 0.58f, 0.95f},
+        [REEL_COLOR_PINK] = {1.00f, 0.80f, 0.88f},   [REEL_COLOR_BROWN] = {0.76f, 0.57f, 0.38f},
+        [REEL_COLOR_BLACK] = {0.42f, 0.42f, 0.46f},  [REEL_COLOR_WHITE] = {0.78f, 0.82f, 0.88f},
+    };
+    tone[REEL_PAINT_BODY] = tone[REEL_PAINT_PLAIN] = colors[color];
+    tone[REEL_PAINT_LIGHT] = seconds[color];
     tone[REEL_PAINT_TRUNK] = reel_vec3_of(0.42f, 0.28f, 0.18f);
     tone[REEL_PAINT_ROOF] = reel_vec3_of(0.36f, 0.34f, 0.38f);
     tone[REEL_PAINT_GLASS] = reel_vec3_of(0.55f, 0.76f, 0.86f);

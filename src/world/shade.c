@@ -56,16 +56,17 @@ static reel_vec3 surroundings(const reel_palette *p, reel_vec3 d) {
     return reel_sky_gradient(p, d.y);
 }
 
+/* Mixed with ambient light: white metal is to be white at night, too. */
 static reel_vec3 metal(const reel_palette *p, reel_vec3 paint, reel_vec3 lit, reel_vec3 mirrored) {
     const float shine = reel_max(reel_vec3_dot(mirrored, p->toward), 0.0f);
     float tight = shine * shine;
     tight *= tight;
     tight *= tight;
     tight *= tight * tight; /* shine^24 */
-    const reel_vec3 tinted =
-        reel_vec3_mul(surroundings(p, mirrored), reel_vec3_add(reel_vec3_scale(paint, 0.85f),
-                                                               reel_vec3_of(0.15f, 0.15f, 0.15f)));
-    const reel_vec3 c = reel_vec3_mix(lit, tinted, 0.5f);
+    const reel_vec3 tinted = reel_vec3_mul(
+        reel_vec3_mix(surroundings(p, mirrored), p->ambient, 0.35f),
+        reel_vec3_add(reel_vec3_scale(paint, 0.85f), reel_vec3_of(0.15f, 0.15f, 0.15f)));
+    const reel_vec3 c = reel_vec3_mix(lit, tinted, 0.42f);
     return reel_vec3_add(c, reel_vec3_of(0.75f * tight, 0.75f * tight, 0.72f * tight));
 }
 
@@ -102,5 +103,6 @@ reel_vec3 reel_shade(const reel_stage *s, const reel_moment *m, int object, cons
         const float wide = shine * shine * shine * shine;
         lit = reel_vec3_add(lit, reel_vec3_scale(p->light, 0.10f * wide * wide));
     }
-    return reel_vec3_mix(lit, p->haze, reel_stage_haze(p, hit->t));
+    /* Less haze than on the ground at that depth: the color is to be read. */
+    return reel_vec3_mix(lit, p->haze, 0.8f * reel_stage_haze(p, hit->t));
 }

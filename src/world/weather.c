@@ -3,7 +3,7 @@
 
 #include "base/rng.h"
 
-enum { DROPS = 26, FLAKES = 44 };
+enum { DROPS = 26, FLAKES = 32 };
 
 static float wrap(float x) {
     return x - floorf(x);
