@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
+#include "tensor/q8.h"
 
 enum { MAX_SAMPLES = 400, N_ROUNDS = 4 };
 
@@ -115,7 +116,7 @@ void bench_print_row(const bench *b, const bench_row *row) {
 
 void *bench_random(reel_dtype dtype, int64_t n, double lo, double hi) {
     void *data = NULL;
-    const size_t bytes = (size_t)(n * reel_dtype_bytes(dtype));
+    const size_t bytes = (size_t)reel_dtype_size(dtype, n);
     if (posix_memalign(&data, REEL_ALIGN, bytes ? bytes : 1) != 0) {
         fprintf(stderr, "bench: no memory for %lld elements\n", (long long)n);
         exit(1);
@@ -123,6 +124,12 @@ void *bench_random(reel_dtype dtype, int64_t n, double lo, double hi) {
     if (lo == 0 && hi == 0) {
         lo = -1;
         hi = 1;
+    }
+    if (dtype == REEL_Q8_0) {
+        float *values = bench_random(REEL_F32, n, lo, hi);
+        reel_q8_quantise(data, REEL_F32, values, n);
+        free(values);
+        return data;
     }
     uint64_t state = 12345;
     for (int64_t i = 0; i < n; i++) {

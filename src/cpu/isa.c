@@ -25,8 +25,10 @@ reel_isa reel_isa_detect(void) {
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     if (!avx512) return REEL_ISA_AVX2;
-    if (!__builtin_cpu_supports("avx512bf16")) return REEL_ISA_AVX512;
-    const bool amx = __builtin_cpu_supports("avx512vnni") && has_amx_bf16_and_int8();
+    /* every machine with bf16 dot products so far has those of bytes */
+    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni"))
+        return REEL_ISA_AVX512;
+    const bool amx = has_amx_bf16_and_int8();
     return amx && may_use_tiles() ? REEL_ISA_AMX : REEL_ISA_AVX512_BF16;
 }
 #else

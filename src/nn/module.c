@@ -99,7 +99,9 @@ reel_var reel_nn_linear_with(reel_nn *nn, const char *name, reel_var x, int64_t 
     const reel_var w = reel_nn_param(nn, "weight", REEL_SHAPE(O, I), options->init);
     const reel_init zero = {REEL_INIT_ZERO, 0};
     const reel_var b = options->bias ? reel_nn_param(nn, "bias", REEL_SHAPE(O), zero) : 0;
-    const reel_var input = reel_cast(nn->tape, x, reel_tape_value(nn->tape, w)->dtype);
+    const reel_dtype stored = reel_tape_value(nn->tape, w)->dtype;
+    /* 8-bit weights have x rounded by the product itself */
+    const reel_var input = stored == REEL_Q8_0 ? x : reel_cast(nn->tape, x, stored);
     const reel_var y = reel_linear(nn->tape, input, w, b, options->act, options->out_dtype);
     reel_nn_end(nn);
     return y; /* [...,O] */

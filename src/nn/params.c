@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "tensor/q8.h"
 
 struct reel_params {
     reel_env *env;
@@ -187,11 +188,62 @@ reel_status reel_params_initialise(reel_params *p, uint64_t seed) {
     for (int i = 0; i < p->n; i++) {
         reel_param *param = &p->param[i];
         if (param->data) continue;
-        const int64_t bytes = reel_shape_count(&param->shape) * reel_dtype_bytes(param->dtype);
+        const int64_t bytes = reel_dtype_size(param->dtype, reel_shape_count(&param->shape));
         param->data = reel_alloc(p->env, bytes, "params");
         if (!param->data) return REEL_E_NOMEM;
         param->owned = true;
         fill(param, seed);
     }
     return REEL_OK;
+}
+
+/* ---- 8-bit weights ---- */
+
+static bool is_weight(void *context, const reel_param *p) {
+    (void)context;
+    static const char ending[] = ".weight";
+    const size_t n = strlen(p->name), m = sizeof ending - 1;
+    return n >= m && strcmp(p->name + n - m, ending) == 0;
+}
+
+typedef struct quantising {
+    const reel_param *from;
+    reel_q8_block *to;
+} quantising;
+
+/* One row of a weight. */
+static void quantise_row(void *context, int64_t row, int lane) {
+    (void)lane;
+    const quantising *q = context;
+    const int64_t I = q->from->shape.dim[1];
+    const int64_t row_bytes = reel_dtype_size(q->from->dtype, I);
+    reel_q8_quantise(q->to + row * (I / REEL_Q8_VALUES), q->from->dtype,
+                     (const char *)q->from->data + row * row_bytes, I);
+}
+
+static reel_status quantise(reel_params *p, reel_param *param) {
+    const int64_t bytes = reel_dtype_size(REEL_Q8_0, reel_shape_count(&param->shape));
+    quantising q = {.from = param, .to = reel_alloc(p->env, bytes, "params")};
+    if (!q.to) return REEL_E_NOMEM;
+    reel_parallel_for(p->env->threads, param->shape.dim[0], quantise_row, &q);
+    if (param->owned) reel_free(p->env, param->data);
+    param->data = q.to;
+    param->dtype = REEL_Q8_0;
+    param->owned = param->frozen = true;
+    return REEL_OK;
+}
+
+reel_status reel_params_quantise(reel_params *p, reel_param_choice *choose, void *context, int *n) {
+    int done = 0;
+    reel_status status = REEL_OK;
+    for (int i = 0; i < p->n && status == REEL_OK; i++) {
+        reel_param *param = &p->param[i];
+        if (!param->data || param->shape.rank != 2 || !reel_dtype_is_float(param->dtype) ||
+            param->shape.dim[1] % REEL_Q8_VALUES || !(choose ? choose : is_weight)(context, param))
+            continue;
+        status = quantise(p, param);
+        done += status == REEL_OK;
+    }
+    if (n) *n = done;
+    return status;
 }

@@ -72,6 +72,18 @@ REEL_MUST_USE reel_status reel_params_initialise(reel_params *params, uint64_t s
 void reel_param_values(const reel_param *param, uint64_t seed, int64_t first, int64_t n,
                        float *out);
 
+/* Which parameters to quantise. */
+typedef bool reel_param_choice(void *context, const reel_param *param);
+
+/* Turns weights of linear layers into q8_0 (tensor/q8.h), one after the other, so that no more than
+ * one is held twice: every parameter of a float type and shape [O,I], I a multiple of 32, that has
+ * memory and that choose takes (NULL: all whose name ends in ".weight"; an embedding's table is one
+ * that only the caller can tell). The new memory is the store's and frozen; the old is given back
+ * if it was. *n (may be NULL): how many. Any recording made before is stale. On REEL_E_NOMEM some
+ * are quantised and all are usable. */
+REEL_MUST_USE reel_status reel_params_quantise(reel_params *params, reel_param_choice *choose,
+                                               void *context, int *n);
+
 /* Starts a new recording: parameters get fresh values on the tape that asks next. */
 void reel_params_begin_recording(reel_params *params);
 /* The parameter as a value of tape: made at the first call of a recording, the same one after. */

@@ -5,8 +5,11 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <string.h>
 
+#include "base/rng.h"
 #include "support/op_check.h"
+#include "tape/plan.h"
 
 static const reel_init uniform = {REEL_INIT_FAN_IN, 1};
 
@@ -142,6 +145,60 @@ static void test_params_start_by_name_and_seed_alone(void **state) {
     close_fixture(&g);
 }
 
+static bool take_first_layer(void *context, const reel_param *p) {
+    *(int *)context += 1;
+    return strcmp(p->name, "wide.weight") == 0;
+}
+
+static reel_var record_wide(fixture *f, float *x) {
+    reel_nn nn = reel_nn_start(f->tape, f->params, REEL_F32);
+    reel_var y = reel_tape_input(f->tape, REEL_F32, REEL_SHAPE(2, 64), "x", x);
+    y = reel_nn_linear(&nn, "wide", y, 32, REEL_ACT_SILU);
+    y = reel_nn_linear(&nn, "narrow", y, 8, REEL_ACT_NONE);
+    return reel_nn_linear(&nn, "odd", y, 3, REEL_ACT_NONE);
+}
+
+static void run_wide(fixture *f, float *x, float y[6]) {
+    reel_kernel_table *table = NULL;
+    reel_plan *plan = NULL;
+    reel_tape_reset(f->tape);
+    const reel_var out = record_wide(f, x);
+    reel_tape_keep(f->tape, out);
+    reel_tape_bind(f->tape, out, y);
+    assert_int_equal(reel_ops_reference_table(f->env, &table), REEL_OK);
+    assert_int_equal(reel_plan_new(f->tape, table, NULL, &plan), REEL_OK);
+    assert_int_equal(reel_plan_run(plan, NULL), REEL_OK);
+    reel_plan_free(&plan);
+    reel_kernel_table_free(f->env, &table);
+}
+
+static void test_params_quantised_weights_give_nearly_the_same(void **state) {
+    (void)state;
+    fixture f;
+    float x[128], exact[6], rounded[6];
+    int n = 0, asked = 0;
+    open_fixture(&f);
+    reel_rng_fill_normal(1, 1, 0, 128, x);
+    record_wide(&f, x);
+    assert_int_equal(reel_params_initialise(f.params, 7), REEL_OK);
+    run_wide(&f, x, exact);
+    assert_int_equal(reel_params_quantise(f.params, take_first_layer, &asked, &n), REEL_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(asked, 2); /* "odd" has 8 inputs, no block; biases are no matrices */
+    assert_int_equal(reel_params_find(f.params, "wide.weight")->dtype, REEL_Q8_0);
+    assert_int_equal(reel_params_find(f.params, "narrow.weight")->dtype, REEL_F32);
+    assert_int_equal(reel_params_quantise(f.params, NULL, NULL, &n), REEL_OK);
+    assert_int_equal(n, 1); /* narrow.weight; the other is done */
+    run_wide(&f, x, rounded);
+    float error = 0, norm = 0;
+    for (int i = 0; i < 6; i++) {
+        error += (exact[i] - rounded[i]) * (exact[i] - rounded[i]);
+        norm += exact[i] * exact[i];
+    }
+    assert_true(error > 0 && error < 4e-4f * norm); /* 2% of six values through two roundings */
+    close_fixture(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_params_an_open_store_learns_the_model),
@@ -150,6 +207,7 @@ int main(void) {
         cmocka_unit_test(test_params_taken_names_and_bad_shapes_are_refused),
         cmocka_unit_test(test_params_are_recorded_once_and_again_after_a_reset),
         cmocka_unit_test(test_params_start_by_name_and_seed_alone),
+        cmocka_unit_test(test_params_quantised_weights_give_nearly_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include "ops/element.h"
 #include "ops/elementwise.h"
+#include "ops/linear_q8.h"
 
 /* ---- contract ---- */
 
@@ -185,6 +186,8 @@ const reel_op reel_op_linear_dw = {.name = "linear_dw",
 
 reel_var reel_linear(reel_tape *t, reel_var x, reel_var w, reel_var b, reel_activation act,
                      reel_dtype out_dtype) {
+    if (reel_tape_status(t) == REEL_OK && w && reel_tape_value(t, w)->dtype == REEL_Q8_0)
+        return reel_linear_q8(t, x, w, b, act, out_dtype);
     const bool save = act != REEL_ACT_NONE && reel_tape_training(t);
     const reel_linear_attr attr = {.act = act, .out_dtype = out_dtype, .save = save};
     return REEL_RECORD(t, &reel_op_linear, &attr, sizeof attr, x, w, b);

@@ -23,7 +23,8 @@ typedef struct reel_linear_grad_attr {
 
 /* x [...,I] w [O,I] b [O] or 0 -> y [...,O]; with w [B,O,I]: x [B,...,I], b [B,O] or 0.
  * dtypes: x and w f32 or bf16 (alike for the fast kernels), b f32 or bf16, sums in f32, y
- * out_dtype. Fails the tape with REEL_E_SHAPE when they do not fit. */
+ * out_dtype. With w q8_0 it is reel_linear_q8 (ops/linear_q8.h). Fails the tape with REEL_E_SHAPE
+ * when they do not fit. */
 reel_var reel_linear(reel_tape *tape, reel_var x, reel_var w, reel_var b, reel_activation act,
                      reel_dtype out_dtype);
 

@@ -98,7 +98,7 @@ int64_t reel_streaming_window(reel_params *params, const reel_plan *plan) {
         for (int i = 0; i < reel_params_count(params); i++) {
             const reel_param *p = reel_params_at(params, i);
             if (p->used && reel_plan_last_use(plan, p->var) == k)
-                sum += reel_shape_count(&p->shape) * reel_dtype_bytes(p->dtype);
+                sum += reel_dtype_size(p->dtype, reel_shape_count(&p->shape));
         }
         if (sum > most) most = sum;
     }

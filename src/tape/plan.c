@@ -84,7 +84,7 @@ static void init_values(reel_plan *p, const reel_tape *t) {
         p->value[v] = (plan_value){.parent = v, .first = FOREVER, .last = -1, .keep = from->keep};
         if (v == 0) continue;
         p->value[v].name = from->name;
-        p->value[v].bytes = reel_shape_count(&from->shape) * reel_dtype_bytes(from->dtype);
+        p->value[v].bytes = reel_dtype_size(from->dtype, reel_shape_count(&from->shape));
         p->value[v].data = t->eager && from->kind == REEL_VALUE_TEMP ? NULL : from->data;
         p->value[v].bound = from->kind != REEL_VALUE_TEMP || p->value[v].data;
     }

@@ -4,6 +4,7 @@
 
 const char *reel_dtype_name(reel_dtype dtype) {
     static const char *const name[REEL_DTYPE_COUNT] = {"f32", "bf16", "f16", "i32", "i64", "u8"};
+    if (dtype == REEL_Q8_0) return "q8_0";
     return (unsigned)dtype < REEL_DTYPE_COUNT ? name[dtype] : "unknown";
 }
 

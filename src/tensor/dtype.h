@@ -17,19 +17,28 @@ typedef enum reel_dtype {
     REEL_I32,
     REEL_I64,
     REEL_U8,
-    REEL_DTYPE_COUNT,
+    REEL_DTYPE_COUNT,             /* types of single elements; a block type is none of them */
+    REEL_Q8_0 = REEL_DTYPE_COUNT, /* 8-bit blocks (tensor/q8.h); weights of linear, nothing else */
 } reel_dtype;
 
 typedef uint16_t reel_bf16;
 typedef uint16_t reel_f16;
 
-/* Bytes of one element. */
+/* Bytes of one element; not for REEL_Q8_0, which has no elements of its own (0). */
 static inline int64_t reel_dtype_bytes(reel_dtype dtype) {
-    static const int8_t bytes[REEL_DTYPE_COUNT] = {4, 2, 2, 4, 8, 1};
+    static const int8_t bytes[REEL_DTYPE_COUNT + 1] = {4, 2, 2, 4, 8, 1, 0};
     return bytes[dtype];
 }
 
-/* "f32", "bf16", "f16", "i32", "i64", "u8". Static storage. */
+enum { REEL_Q8_VALUES = 32, REEL_Q8_BYTES = 34 }; /* of a block of REEL_Q8_0 */
+
+/* Bytes of n elements of any type; of REEL_Q8_0 n is a multiple of REEL_Q8_VALUES. */
+static inline int64_t reel_dtype_size(reel_dtype dtype, int64_t n) {
+    if (dtype == REEL_Q8_0) return n / REEL_Q8_VALUES * REEL_Q8_BYTES;
+    return n * reel_dtype_bytes(dtype);
+}
+
+/* "f32", "bf16", "f16", "i32", "i64", "u8", "q8_0". Static storage. */
 const char *reel_dtype_name(reel_dtype dtype);
 
 /* f32, bf16 or f16. */

@@ -232,6 +232,10 @@ static void test_write_refuses_what_cannot_be_read_back(void **state) {
                    "tensor a has no data");
     expect_refusal(p, reel_safetensors_write(p->env, p->path, &bad_shape, 1, NULL, 0), REEL_E_SHAPE,
                    "tensor a: shape [-4]: axis 0 is negative");
+    const reel_tensor blocks = {.dtype = REEL_Q8_0, .shape = REEL_SHAPE(32), .data = x};
+    const reel_named_tensor no_type = {"a", blocks};
+    expect_refusal(p, reel_safetensors_write(p->env, p->path, &no_type, 1, NULL, 0),
+                   REEL_E_UNSUPPORTED, "tensor a is q8_0");
     const reel_metadata same[] = {{"k", "1"}, {"k", "2"}};
     const reel_metadata missing = {"k", NULL};
     expect_refusal(p, reel_safetensors_write(p->env, p->path, NULL, 0, same, 2), REEL_E_ARG,

@@ -52,6 +52,9 @@ static reel_status check_tensor(reel_env *env, const reel_named_tensor *t, bool 
         reel_fail_within(env, "tensor %.160s", t->name);
         return status;
     }
+    if (t->tensor.dtype >= REEL_DTYPE_COUNT)
+        return reel_fail(env, REEL_E_UNSUPPORTED, "tensor %.160s is %s, which safetensors has not",
+                         t->name, reel_dtype_name(t->tensor.dtype));
     if (!produced && !t->tensor.data && reel_tensor_bytes(&t->tensor) > 0)
         return reel_fail(env, REEL_E_ARG, "tensor %.160s has no data", t->name);
     return REEL_OK;

@@ -53,7 +53,7 @@ static inline int64_t reel_tensor_count(const reel_tensor *t) {
     return reel_shape_count(&t->shape);
 }
 static inline int64_t reel_tensor_bytes(const reel_tensor *t) {
-    return reel_shape_count(&t->shape) * reel_dtype_bytes(t->dtype);
+    return reel_dtype_size(t->dtype, reel_shape_count(&t->shape));
 }
 
 #endif
