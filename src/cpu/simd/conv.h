@@ -22,6 +22,13 @@ enum {
     CONV_DEPTH = 32,                          /* bf16 elements a tile sums over */
 };
 
+/* Calls X(1) .. X(CONV_ROWS): the register blocks there are, each compiled for its own count. */
+#if REEL_ISA_LEVEL >= 2
+#define CONV_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#else
+#define CONV_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#endif
+
 typedef enum conv_kind {
     CONV_F32,   /* f32 slab and weights, FMA */
     CONV_BF16,  /* pairs of bf16, dot products */

@@ -69,47 +69,35 @@ VEC_INLINE void block_bf16(const conv_walk *walk, const reel_bf16 *a, const reel
 }
 #endif
 
-#if REEL_ISA_LEVEL >= 3
-#define BLOCK(rows, vectors)                                                                       \
-    if (j->kind == CONV_F32)                                                                       \
-        block_f32(walk, (const float *)a, (const float *)b, j->run, step, rows, vectors, c);       \
-    else                                                                                           \
-        block_bf16(walk, (const reel_bf16 *)a, (const reel_bf16 *)b, j->run, step, rows, vectors, c)
-#else
-#define BLOCK(rows, vectors)                                                                       \
-    block_f32(walk, (const float *)a, (const float *)b, j->run, step, rows, vectors, c)
-#endif
-#define ROWS(rows)                                                                                 \
-    case rows:                                                                                     \
-        if (vectors > 1) {                                                                         \
-            BLOCK(rows, 2);                                                                        \
-        } else {                                                                                   \
-            BLOCK(rows, 1);                                                                        \
-        }                                                                                          \
-        break;
+typedef void block_fn(const conv_walk *walk, const void *a, const void *b, int64_t run,
+                      int64_t step, float *c);
 
-void conv_block(const conv_job *j, const conv_walk *walk, const char *a_bytes, const char *b_bytes,
-                int rows, int vectors, float *c) {
-    const void *a = a_bytes, *b = b_bytes;
-    const int64_t step = j->step[1] * j->Cp;
-    switch (rows) {
-        ROWS(1)
-        ROWS(2)
-        ROWS(3)
-        ROWS(4)
-        ROWS(5)
-        ROWS(6)
-#if REEL_ISA_LEVEL >= 2
-        ROWS(7)
-        ROWS(8)
-        ROWS(9)
-        ROWS(10)
-        ROWS(11)
-        ROWS(12)
-#endif
-    default:
-        break;
+#define BLOCK(kind, type, rows, vectors)                                                           \
+    static void kind##_##rows##_##vectors(const conv_walk *walk, const void *a, const void *b,     \
+                                          int64_t run, int64_t step, float *c) {                   \
+        block_##kind(walk, (const type *)a, (const type *)b, run, step, rows, vectors, c);         \
     }
+#define F32(rows) BLOCK(f32, float, rows, 1) BLOCK(f32, float, rows, 2)
+#define BF16(rows) BLOCK(bf16, reel_bf16, rows, 1) BLOCK(bf16, reel_bf16, rows, 2)
+#define F32_NAMES(rows) {f32_##rows##_1, f32_##rows##_2},
+#define BF16_NAMES(rows) {bf16_##rows##_1, bf16_##rows##_2},
+
+CONV_EACH_ROWS(F32)
+#if REEL_ISA_LEVEL >= 3
+CONV_EACH_ROWS(BF16)
+#endif
+
+/* [kind][rows - 1][vectors - 1] */
+static block_fn *const block_of[][CONV_ROWS][2] = {
+    {CONV_EACH_ROWS(F32_NAMES)},
+#if REEL_ISA_LEVEL >= 3
+    {CONV_EACH_ROWS(BF16_NAMES)},
+#endif
+};
+
+void conv_block(const conv_job *j, const conv_walk *walk, const char *a, const char *b, int rows,
+                int vectors, float *c) {
+    block_of[j->kind != CONV_F32][rows - 1][vectors - 1](walk, a, b, j->run, j->step[1] * j->Cp, c);
 }
 
 /* ---- tiles ---- */

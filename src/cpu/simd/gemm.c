@@ -302,19 +302,9 @@ VEC_INLINE void finish_rows(const reel_gemm *g, const patch *p, reel_activation 
 }
 
 static void finish(const reel_gemm *g, const patch *p) {
-    switch (g->act) {
-    case REEL_ACT_GELU_TANH:
-        finish_rows(g, p, REEL_ACT_GELU_TANH);
-        break;
-    case REEL_ACT_GELU_ERF:
-        finish_rows(g, p, REEL_ACT_GELU_ERF);
-        break;
-    case REEL_ACT_SILU:
-        finish_rows(g, p, REEL_ACT_SILU);
-        break;
-    default:
-        finish_rows(g, p, REEL_ACT_NONE);
-    }
+#define CALL(f) finish_rows(g, p, f)
+    VEC_WITH_ACTIVATION(g->act, CALL)
+#undef CALL
 }
 
 /* ---- blocks ---- */
