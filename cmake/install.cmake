@@ -11,16 +11,7 @@ install(FILES include/reel/reel.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/reel)
 # `cmake --install build --prefix X` is right whatever prefix the build was configured with.
 file(RELATIVE_PATH REEL_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" REEL_PC_PREFIX "${REEL_PC_PREFIX}")
-# What linking the static library takes besides; its users' compiler need not be a C++ one.
 set(REEL_PC_PRIVATE "-lm -lpthread")
-set(REEL_PC_REQUIRES jansson)
-if(REEL_FFMPEG)
-  string(APPEND REEL_PC_REQUIRES ", libavformat, libavcodec, libavutil, libswscale")
-endif()
-if(REEL_SENTENCEPIECE)
-  string(APPEND REEL_PC_REQUIRES ", sentencepiece")
-  string(PREPEND REEL_PC_PRIVATE "-lstdc++ ")
-endif()
 if(REEL_FFMPEG)
   # By name, not as Requires.private: FFmpeg's own private list names dozens of libraries that only a
   # static FFmpeg needs and nobody has installed.

@@ -72,9 +72,10 @@ typedef struct conv_job {
     int64_t tail, tail_bytes, lane_bytes; /* tail in elements */
 } conv_job;
 
-/* The runs one output frame sums over: where they start in the slab, and in a block's weights. */
+/* The runs one output frame sums over, or those from `first` on up to n: where they start in the
+ * slab, and in a block's weights. */
 typedef struct conv_walk {
-    int n;
+    int first, n;
     int64_t a[CONV_RUNS], b[CONV_RUNS]; /* in elements */
 } conv_walk;
 
@@ -149,8 +150,8 @@ void conv_store_row(const conv_job *j, const conv_grid *grid, const int64_t bfh[
 #define conv_tiles_begin REEL_ISA_NAME(reel_conv_tiles_begin)
 #define conv_tiles_end REEL_ISA_NAME(reel_conv_tiles_end)
 
-/* c [rows][CONV_N] = sums over the runs of rows pixels that lie `step` elements apart in a.
- * vectors: 1 or 2, of the block. */
+/* c [rows][CONV_N] = sums over the runs of rows pixels that lie `step` elements apart in a; c goes
+ * on growing where the walk's first run is not run 0. vectors: 1 or 2, of the block. */
 void conv_block(const conv_job *j, const conv_walk *walk, const char *a, const char *b, int rows,
                 int vectors, float *c);
 

@@ -10,8 +10,13 @@
 /* ROWS x VECTORS sums; the loops over constants unroll, the sums are registers. */
 VEC_INLINE void block_f32(const conv_walk *walk, const float *a, const float *b, int64_t run,
                           int64_t step, int rows, int vectors, float *c) {
-    vf sum[CONV_ROWS][2] = {0};
-    for (int r = 0; r < walk->n; r++) {
+    vf sum[CONV_ROWS][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = walk->first ? vf_load(c + i * CONV_N) : (vf){0};
+        if (vectors > 1) sum[i][1] = walk->first ? vf_load(c + i * CONV_N + VF_N) : (vf){0};
+    }
+    for (int r = walk->first; r < walk->n; r++) {
         const float *restrict x = a + walk->a[r], *restrict w = b + walk->b[r];
         for (int64_t k = 0; k < run; k++, x++, w += CONV_N) {
             const vf w0 = vf_load(w), w1 = vectors > 1 ? vf_load(w + VF_N) : w0;
@@ -47,9 +52,12 @@ VEC_INLINE void block_bf16(const conv_walk *walk, const reel_bf16 *a, const reel
                            int64_t run, int64_t step, int rows, int vectors, float *c) {
     __m512 sum[CONV_ROWS][2];
 #pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    for (int r = 0; r < walk->n; r++) {
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = walk->first ? _mm512_loadu_ps(c + i * CONV_N) : _mm512_setzero_ps();
+        if (vectors > 1)
+            sum[i][1] = walk->first ? _mm512_loadu_ps(c + i * CONV_N + VF_N) : _mm512_setzero_ps();
+    }
+    for (int r = walk->first; r < walk->n; r++) {
         const reel_bf16 *restrict x = a + walk->a[r], *restrict w = b + walk->b[r];
         for (int64_t k = 0; k < run; k += 2, x += 2, w += 2 * CONV_N) {
             const __m512bh w0 = pairs_load(w), w1 = vectors > 1 ? pairs_load(w + 2 * VF_N) : w0;
