@@ -1,4 +1,5 @@
-/* oneDNN itself as the peer of products and convolutions: its own threads, as many as reel has lanes.
+/* oneDNN itself as the peer of products and convolutions: its own threads, as many as reel has
+ * lanes.
  *
  * Without oneDNN in the build there is no peer, and the functions say so.
  */
