@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "bench.h"
-#include "onednn_conv.h"
+#include "onednn.h"
 #include "ops/elementwise.h"
 
 static reel_var build(reel_tape *t, const reel_var *in, const void *context) {

@@ -23,9 +23,6 @@ install(FILES include/reel/reel.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/reel)
 file(RELATIVE_PATH REEL_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" REEL_PC_PREFIX "${REEL_PC_PREFIX}")
 set(REEL_PC_PRIVATE "-lm -lpthread")
-if(REEL_DNNL)
-  set(REEL_PC_PRIVATE "-ldnnl ${REEL_PC_PRIVATE}")
-endif()
 if(REEL_FFMPEG)
   # By name, not as Requires.private: FFmpeg's own private list names dozens of libraries that only a
   # static FFmpeg needs and nobody has installed.

@@ -16,12 +16,13 @@
 
 #include "base/env.h"
 #include "base/file.h"
+#include "support/scratch.h"
 
 /* A folder of its own for each test; it must be given back empty but for "target". */
 typedef struct place {
     reel_env *env;
-    char folder[64];
-    char path[96];
+    scratch folder;
+    char path[128];
 } place;
 
 static int make_place(void **state) {
@@ -30,21 +31,19 @@ static int make_place(void **state) {
     reel_env_options options = reel_env_options_default();
     options.n_threads = 1;
     if (reel_env_new(&options, &p->env) != REEL_OK) return 1;
-    const char *base = getenv("TMPDIR");
-    snprintf(p->folder, sizeof p->folder, "%.32s/reel-file-XXXXXX", base ? base : "/tmp");
-    if (!mkdtemp(p->folder)) return 1;
-    snprintf(p->path, sizeof p->path, "%s/target", p->folder);
+    scratch_make(&p->folder);
+    snprintf(p->path, sizeof p->path, "%s/target", p->folder.path);
     return 0;
 }
 
 static int free_place(void **state) {
     place *p = *state;
     unlink(p->path);
-    const int left = rmdir(p->folder); /* fails when a temporary was left behind */
+    const bool clean = scratch_give_back(&p->folder); /* no temporary was left behind */
     const bool leaks = p->env->allocator.bytes != 0;
     reel_env_free(&p->env);
     free(p);
-    return left != 0 || leaks;
+    return !clean || leaks;
 }
 
 static int files_in(const char *folder) {
@@ -71,7 +70,7 @@ static void test_file_write_then_read(void **state) {
     expect_contents(p, "one");
     assert_int_equal(reel_file_write(p->env, p->path, "second", 6), REEL_OK);
     expect_contents(p, "second");
-    assert_int_equal(files_in(p->folder), 1);
+    assert_int_equal(files_in(p->folder.path), 1);
 }
 
 static void test_writer_joins_small_and_large_pieces(void **state) {
@@ -131,7 +130,7 @@ static void test_writer_closed_without_commit_leaves_the_old_file(void **state) 
     expect_contents(p, "old");
     reel_writer_close(&w);
     expect_contents(p, "old");
-    assert_int_equal(files_in(p->folder), 1);
+    assert_int_equal(files_in(p->folder.path), 1);
 }
 
 static void test_writer_two_at_once_do_not_meet(void **state) {
@@ -164,7 +163,7 @@ static void test_writer_fails_cleanly_at_every_call(void **state) {
         const reel_status status =
             reel_file_write(p->env, p->path, large, (int64_t)sizeof large - 1);
         p->env->faults.io_at = 0;
-        assert_int_equal(files_in(p->folder), 1);
+        assert_int_equal(files_in(p->folder.path), 1);
         assert_int_equal(p->env->allocator.bytes, 0);
         if (status == REEL_OK) break;
         assert_int_equal(status, REEL_E_IO);
@@ -200,7 +199,7 @@ static void test_writer_meets_a_real_limit(void **state) {
     assert_int_equal(status, REEL_E_IO);
     assert_non_null(strstr(reel_env_message(p->env), "cannot write: File too large"));
     expect_contents(p, "old");
-    assert_int_equal(files_in(p->folder), 1);
+    assert_int_equal(files_in(p->folder.path), 1);
     reel_env_clear(p->env);
 }
 
@@ -215,7 +214,7 @@ static void test_writer_stays_failed(void **state) {
     assert_int_equal(reel_writer_write(w, "x", 1), REEL_E_IO);
     assert_int_equal(reel_writer_commit(w), REEL_E_IO);
     reel_writer_close(&w);
-    assert_int_equal(files_in(p->folder), 0);
+    assert_int_equal(files_in(p->folder.path), 0);
     reel_env_clear(p->env);
 }
 
@@ -227,7 +226,7 @@ static void test_reading_says_what_is_wrong(void **state) {
     assert_int_equal(reel_map_open(p->env, p->path, &map), REEL_E_IO);
     assert_non_null(strstr(reel_env_message(p->env), "target: cannot open: No such file"));
     reel_env_clear(p->env);
-    assert_int_equal(reel_map_open(p->env, p->folder, &map), REEL_E_IO);
+    assert_int_equal(reel_map_open(p->env, p->folder.path, &map), REEL_E_IO);
     assert_non_null(strstr(reel_env_message(p->env), "not a regular file but a folder"));
     reel_env_clear(p->env);
     assert_int_equal(reel_file_write(p->env, p->path, "12345", 5), REEL_OK);
@@ -276,7 +275,7 @@ static void test_writer_works_without_a_folder_in_the_path(void **state) {
     place *p = *state;
     char before[4096];
     assert_non_null(getcwd(before, sizeof before));
-    assert_int_equal(chdir(p->folder), 0);
+    assert_int_equal(chdir(p->folder.path), 0);
     const reel_status status = reel_file_write(p->env, "target", "here", 4);
     assert_int_equal(chdir(before), 0);
     assert_int_equal(status, REEL_OK);

@@ -11,14 +11,15 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "support/scratch.h"
 #include "tensor/safetensors_set.h"
 
 /* A folder with two shards, {a, b} and {c}, and room for an index. */
 typedef struct place {
     reel_env *env;
-    char folder[64];
-    char shard[2][128];
-    char index[128];
+    scratch folder;
+    char shard[2][160];
+    char index[160];
     char warning[512];
 } place;
 
@@ -37,12 +38,10 @@ static int make_place(void **state) {
     options.log = hear;
     options.log_context = p;
     if (reel_env_new(&options, &p->env) != REEL_OK) return 1;
-    const char *base = getenv("TMPDIR");
-    snprintf(p->folder, sizeof p->folder, "%.32s/reel-set-XXXXXX", base ? base : "/tmp");
-    if (!mkdtemp(p->folder)) return 1;
+    scratch_make(&p->folder);
     for (int i = 0; i < 2; i++)
-        snprintf(p->shard[i], sizeof p->shard[i], "%s/m-%d.safetensors", p->folder, i + 1);
-    snprintf(p->index, sizeof p->index, "%s/m.safetensors.index.json", p->folder);
+        snprintf(p->shard[i], sizeof p->shard[i], "%s/m-%d.safetensors", p->folder.path, i + 1);
+    snprintf(p->index, sizeof p->index, "%s/m.safetensors.index.json", p->folder.path);
     const reel_named_tensor first[] = {
         {"a", {.dtype = REEL_F32, .shape = REEL_SHAPE(1), .data = data}},
         {"b", {.dtype = REEL_F32, .shape = REEL_SHAPE(2), .data = data + 1}}};
@@ -57,11 +56,11 @@ static int free_place(void **state) {
     unlink(p->shard[0]);
     unlink(p->shard[1]);
     unlink(p->index);
-    const int left = rmdir(p->folder);
+    const bool clean = scratch_give_back(&p->folder); /* no temporary was left behind */
     const bool leaks = p->env->allocator.bytes != 0;
     reel_env_free(&p->env);
     free(p);
-    return left != 0 || leaks;
+    return !clean || leaks;
 }
 
 static reel_status open_index(place *p, const char *text, reel_safetensors_set **set) {

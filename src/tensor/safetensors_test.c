@@ -12,12 +12,13 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "support/scratch.h"
 #include "tensor/safetensors.h"
 
 typedef struct place {
     reel_env *env;
-    char folder[64];
-    char path[96];
+    scratch folder;
+    char path[128];
 } place;
 
 static int make_place(void **state) {
@@ -26,21 +27,19 @@ static int make_place(void **state) {
     reel_env_options options = reel_env_options_default();
     options.n_threads = 1;
     if (reel_env_new(&options, &p->env) != REEL_OK) return 1;
-    const char *base = getenv("TMPDIR");
-    snprintf(p->folder, sizeof p->folder, "%.32s/reel-st-XXXXXX", base ? base : "/tmp");
-    if (!mkdtemp(p->folder)) return 1;
-    snprintf(p->path, sizeof p->path, "%s/x.safetensors", p->folder);
+    scratch_make(&p->folder);
+    snprintf(p->path, sizeof p->path, "%s/x.safetensors", p->folder.path);
     return 0;
 }
 
 static int free_place(void **state) {
     place *p = *state;
     unlink(p->path);
-    const int left = rmdir(p->folder);
+    const bool clean = scratch_give_back(&p->folder); /* no temporary was left behind */
     const bool leaks = p->env->allocator.bytes != 0;
     reel_env_free(&p->env);
     free(p);
-    return left != 0 || leaks;
+    return !clean || leaks;
 }
 
 static void expect_file(place *p, const char *header, int64_t header_bytes, const void *data,

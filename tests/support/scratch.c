@@ -30,6 +30,10 @@ void scratch_remove(scratch *s) {
     nftw(s->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+bool scratch_give_back(scratch *s) {
+    return rmdir(s->path) == 0;
+}
+
 const char *scratch_path(const scratch *s, const char *below, char text[200]) {
     snprintf(text, 200, "%s/%s", s->path, below);
     return text;

@@ -2,6 +2,8 @@
 #ifndef REEL_TESTS_SCRATCH_H
 #define REEL_TESTS_SCRATCH_H
 
+#include <stdbool.h>
+
 typedef struct scratch {
     char path[96];
 } scratch;
@@ -10,6 +12,8 @@ typedef struct scratch {
 void scratch_make(scratch *s);
 /* Removes it with all that is in it. */
 void scratch_remove(scratch *s);
+/* Removes it where a test must have left nothing in it: false when there is something. */
+bool scratch_give_back(scratch *s);
 
 /* path/below in memory of the scratch's caller: text has room bytes. Returns text. */
 const char *scratch_path(const scratch *s, const char *below, char text[200]);

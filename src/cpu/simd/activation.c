@@ -32,19 +32,9 @@ static void forward_task(void *context, int64_t index, int lane) {
     const reel_call *c = context;
     const reel_activation_attr *attr = c->attr;
     const int64_t from = index * CHUNK, to = least(from + CHUNK, reel_tensor_count(&c->in[0]));
-    switch ((reel_activation)attr->act) {
-    case REEL_ACT_GELU_TANH:
-        forward_any(c, from, to, REEL_ACT_GELU_TANH);
-        break;
-    case REEL_ACT_GELU_ERF:
-        forward_any(c, from, to, REEL_ACT_GELU_ERF);
-        break;
-    case REEL_ACT_SILU:
-        forward_any(c, from, to, REEL_ACT_SILU);
-        break;
-    default:
-        forward_any(c, from, to, REEL_ACT_NONE);
-    }
+#define CALL(f) forward_any(c, from, to, f)
+    VEC_WITH_ACTIVATION(attr->act, CALL)
+#undef CALL
 }
 
 static void activation_run(const reel_call *c) {
@@ -91,19 +81,9 @@ static void backward_task(void *context, int64_t index, int lane) {
     const reel_call *c = context;
     const reel_activation_attr *attr = c->attr;
     const int64_t from = index * CHUNK, to = least(from + CHUNK, reel_tensor_count(&c->in[0]));
-    switch ((reel_activation)attr->act) {
-    case REEL_ACT_GELU_TANH:
-        backward_any(c, from, to, REEL_ACT_GELU_TANH);
-        break;
-    case REEL_ACT_GELU_ERF:
-        backward_any(c, from, to, REEL_ACT_GELU_ERF);
-        break;
-    case REEL_ACT_SILU:
-        backward_any(c, from, to, REEL_ACT_SILU);
-        break;
-    default:
-        backward_any(c, from, to, REEL_ACT_NONE);
-    }
+#define CALL(f) backward_any(c, from, to, f)
+    VEC_WITH_ACTIVATION(attr->act, CALL)
+#undef CALL
 }
 
 static void activation_backward_run(const reel_call *c) {

@@ -42,4 +42,20 @@ VEC_INLINE vf vec_activation_slope(reel_activation f, vf x) {
     }
 }
 
+/* call(f) with the activation `act` as a constant f, so that each gets loops of its own. */
+#define VEC_WITH_ACTIVATION(act, call)                                                             \
+    switch (act) {                                                                                 \
+    case REEL_ACT_GELU_TANH:                                                                       \
+        call(REEL_ACT_GELU_TANH);                                                                  \
+        break;                                                                                     \
+    case REEL_ACT_GELU_ERF:                                                                        \
+        call(REEL_ACT_GELU_ERF);                                                                   \
+        break;                                                                                     \
+    case REEL_ACT_SILU:                                                                            \
+        call(REEL_ACT_SILU);                                                                       \
+        break;                                                                                     \
+    default:                                                                                       \
+        call(REEL_ACT_NONE);                                                                       \
+    }
+
 #endif

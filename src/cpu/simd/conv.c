@@ -4,11 +4,12 @@
 #include "ops/ops.h"
 
 enum {
-    SLAB_BYTES = 8 << 20, /* fits a shared cache; smaller inputs are one slab */
-    PIECE_PIXELS = 512,   /* of a piece of the product: long enough to pay for its weights */
-    PIECES = 16,          /* blocks are dealt out, too, until there are so many */
-    FAN_OUTPUTS = 4,      /* as few outputs as this fill too little of a vector by themselves */
-    PAIRS = CONV_RUNS,    /* most (frame, kernel frame) pairs an output frame sums over */
+    SLAB_BYTES = 8 << 20,   /* fits a shared cache; smaller inputs are one slab */
+    PIECE_PIXELS = 512,     /* of a piece of the product: long enough to pay for its weights */
+    PIECES = 16,            /* blocks are dealt out, too, until there are so many */
+    NEAR_BYTES = 160 << 10, /* of weights that stay in the L2 beside pixels and sums */
+    FAN_OUTPUTS = 4,        /* as few outputs as this fill too little of a vector by themselves */
+    PAIRS = CONV_RUNS,      /* most (frame, kernel frame) pairs an output frame sums over */
     ALIGN = 64,
     REST_BYTES = 2 * CONV_TILE * CONV_DEPTH * 2,
 };
@@ -189,7 +190,8 @@ static int64_t lay_out(conv_job *j, int n_lanes) {
     j->tail_bytes = behind * bytes;
     const int64_t slab = (j->tail + behind) * bytes;
     const int64_t fanned = (j->piece_rows + j->kernel[1] - 1) * j->n_blocks * row_bytes;
-    j->lane_bytes = conv_round_up(REST_BYTES + row_bytes + (j->fan ? fanned : row_bytes), ALIGN);
+    const int64_t sums = j->fan ? fanned : (j->piece_rows > 2 ? j->piece_rows : 2) * row_bytes;
+    j->lane_bytes = conv_round_up(REST_BYTES + row_bytes + sums, ALIGN);
     j->packed = j->call->scratch;
     const int64_t bias_at = conv_round_up(packed, ALIGN);
     const int64_t slab_at = bias_at + conv_round_up(conv_round_up(j->O, CONV_N) * 4, ALIGN);
@@ -232,7 +234,7 @@ static void walk_of(const slab_job *s, int64_t frame, conv_walk *walk) {
     frame_pair pair[PAIRS];
     const int n = pairs_of(j, frame, pair);
     const int64_t taps = j->fan ? 1 : j->kernel[1];
-    walk->n = 0;
+    walk->first = walk->n = 0;
     for (int i = 0; i < n; i++)
         for (int64_t kh = 0; kh < taps; kh++) {
             walk->a[walk->n] = ((pair[i].frame - s->first) * j->slab_rows + kh) * j->pitch;
@@ -282,22 +284,45 @@ static const char *block_weights(const conv_job *j, int64_t block) {
     return j->packed + block * taps * j->run_padded * CONV_N * conv_element_bytes(j->kind);
 }
 
-static void run_block(const conv_piece *p, int64_t block) {
+static void store_row(const conv_piece *p, int64_t block, int64_t r, const float *c) {
+    conv_store_row(p->s->j, p->grid, (const int64_t[]){p->s->b, p->frame, p->s->row + r},
+                   block * CONV_N, c);
+}
+
+static void run_block_on_tiles(const conv_piece *p, int64_t block) {
     const conv_job *j = p->s->j;
     const int64_t row_bytes = j->pitch * j->step[0] * conv_element_bytes(j->kind);
-    const int vectors = j->O - block * CONV_N > VF_N ? 2 : 1;
-    const char *b = block_weights(j, block);
+    float *const c[2] = {p->row_sums, p->sums};
     for (int64_t r = p->row; r < p->row + p->rows; r += 2) {
         const bool two = r + 1 < p->row + p->rows;
         const char *const a[2] = {j->slab + r * row_bytes,
                                   two ? j->slab + (r + 1) * row_bytes : NULL};
-        float *const c[2] = {p->row_sums, p->sums};
-        if (j->kind == CONV_TILES) multiply_tiles(j, &p->walk, a, b, j->out[1], c, p->rest);
-        for (int i = 0; i < 1 + two; i++) {
-            if (j->kind != CONV_TILES) multiply_row(j, &p->walk, a[i], b, j->out[1], vectors, c[i]);
-            conv_store_row(j, p->grid, (const int64_t[]){p->s->b, p->frame, p->s->row + r + i},
-                           block * CONV_N, c[i]);
+        multiply_tiles(j, &p->walk, a, block_weights(j, block), j->out[1], c, p->rest);
+        for (int i = 0; i < 1 + two; i++)
+            store_row(p, block, r + i, c[i]);
+    }
+}
+
+/* Where a block's weights are more than stay near, all rows of the piece take a part of the runs
+ * before the next: each row alone would fetch all of them from afar. */
+static void run_block(const conv_piece *p, int64_t block) {
+    const conv_job *j = p->s->j;
+    const int64_t bytes = conv_element_bytes(j->kind), row_bytes = j->pitch * j->step[0] * bytes;
+    const int64_t run_bytes = j->run_padded * CONV_N * bytes, near = NEAR_BYTES / run_bytes;
+    const bool far = p->walk.n * run_bytes > 2 * NEAR_BYTES;
+    const int n_runs = !far ? CONV_RUNS : near > 1 ? (int)near : 1;
+    const int vectors = j->O - block * CONV_N > VF_N ? 2 : 1;
+    const int64_t at_once = far ? p->rows : 1, end = p->row + p->rows;
+    conv_walk walk = p->walk;
+    for (int64_t first = p->row; first < end; first += at_once) {
+        for (walk.first = 0; walk.first == 0 || walk.first < p->walk.n; walk.first += n_runs) {
+            walk.n = (int)conv_least(walk.first + n_runs, p->walk.n);
+            for (int64_t r = first; r < first + at_once; r++)
+                multiply_row(j, &walk, j->slab + r * row_bytes, block_weights(j, block), j->out[1],
+                             vectors, p->sums + (r - first) * j->out[1] * CONV_N);
         }
+        for (int64_t r = first; r < first + at_once; r++)
+            store_row(p, block, r, p->sums + (r - first) * j->out[1] * CONV_N);
     }
 }
 
@@ -374,7 +399,7 @@ static void product_task(void *context, int64_t index, int lane) {
     else
         for (int64_t i = group * j->group_blocks;
              i < conv_least((group + 1) * j->group_blocks, j->n_blocks); i++)
-            run_block(&p, i);
+            (j->kind == CONV_TILES ? run_block_on_tiles : run_block)(&p, i);
     if (j->kind == CONV_TILES) conv_tiles_end();
 }
 

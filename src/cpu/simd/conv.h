@@ -22,6 +22,13 @@ enum {
     CONV_DEPTH = 32,                          /* bf16 elements a tile sums over */
 };
 
+/* Calls X(1) .. X(CONV_ROWS): the register blocks there are, each compiled for its own count. */
+#if REEL_ISA_LEVEL >= 2
+#define CONV_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#else
+#define CONV_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#endif
+
 typedef enum conv_kind {
     CONV_F32,   /* f32 slab and weights, FMA */
     CONV_BF16,  /* pairs of bf16, dot products */
@@ -65,9 +72,10 @@ typedef struct conv_job {
     int64_t tail, tail_bytes, lane_bytes; /* tail in elements */
 } conv_job;
 
-/* The runs one output frame sums over: where they start in the slab, and in a block's weights. */
+/* The runs one output frame sums over, or those from `first` on up to n: where they start in the
+ * slab, and in a block's weights. */
 typedef struct conv_walk {
-    int n;
+    int first, n;
     int64_t a[CONV_RUNS], b[CONV_RUNS]; /* in elements */
 } conv_walk;
 
@@ -142,8 +150,8 @@ void conv_store_row(const conv_job *j, const conv_grid *grid, const int64_t bfh[
 #define conv_tiles_begin REEL_ISA_NAME(reel_conv_tiles_begin)
 #define conv_tiles_end REEL_ISA_NAME(reel_conv_tiles_end)
 
-/* c [rows][CONV_N] = sums over the runs of rows pixels that lie `step` elements apart in a.
- * vectors: 1 or 2, of the block. */
+/* c [rows][CONV_N] = sums over the runs of rows pixels that lie `step` elements apart in a; c goes
+ * on growing where the walk's first run is not run 0. vectors: 1 or 2, of the block. */
 void conv_block(const conv_job *j, const conv_walk *walk, const char *a, const char *b, int rows,
                 int vectors, float *c);
 

@@ -5,6 +5,8 @@
  * dy is stored likewise, for tiles turned so that a tile's row is one output. Sums go on through
  * all slabs in one place of the scratch, always in the same order, and become dw at the end.
  *
+ * Where the runs of all kernel rows fit into one register block (three channels), they are one run.
+ *
  * Letters: R elements of a run Kw Cp; P pixels a slab's products sum over, for one kernel frame.
  */
 #include "cpu/simd/conv.h"
@@ -23,6 +25,7 @@ typedef struct dw_job {
     conv_job x, dy;       /* for gathering rows of either */
     int64_t stride;       /* in time */
     int64_t outputs, run; /* O and R rounded up, as the sums are stored */
+    int64_t merged;       /* kernel rows that make one run, or 1 */
     int64_t unit;         /* pixels an element of the slabs holds: 1, or 2 as a pair */
     int64_t columns;      /* pixels of a row of dy as stored: W, or the slab's width */
     int64_t dy_frame;     /* of the stored dy: elements of a frame on tiles, else pixels */
@@ -78,8 +81,10 @@ static void describe(dw_job *d, const reel_call *c) {
     x->slab_rows = (x->rows - 1) * x->step[0] + n->kernel[1];
 
     const bool flat = x->kind == CONV_TILES && x->step[0] == 1 && x->step[1] == 1;
+    const int64_t run = n->kernel[2] * x->Cp;
+    d->merged = x->kind != CONV_TILES && n->kernel[1] * run <= RUN_UNIT ? n->kernel[1] : 1;
     d->outputs = conv_round_up(n->O, CONV_TILE);
-    d->run = conv_round_up(n->kernel[2] * x->Cp, RUN_UNIT);
+    d->run = conv_round_up(d->merged * run, RUN_UNIT);
     d->unit = x->kind == CONV_F32 ? 1 : 2;
     d->columns = flat ? x->width : n->out[2];
     if (x->kind == CONV_TILES) {
@@ -106,7 +111,7 @@ static int64_t lay_out(dw_job *d, int n_lanes) {
     const int64_t dy_bytes =
         x->kind == CONV_TILES ? x->frames * d->dy_frame * 2 : d->dy_pixels * x->n.O * 4;
     /* A lane holds a row before it is stored in pairs, or a panel of the run. */
-    const int64_t row = widest + x->Cp + x->n.O, panel = d->dy_pixels * RUN_UNIT;
+    const int64_t row = widest + x->Cp + x->n.O, panel = (d->dy_pixels + 1) * RUN_UNIT;
     d->lane_bytes = conv_round_up((panel > row ? panel : row) * 4, ALIGN);
     const int64_t x_at = sums_bytes, dy_at = x_at + conv_round_up(x_bytes + d->tail_bytes, ALIGN);
     const int64_t flat_at = dy_at + conv_round_up(dy_bytes, ALIGN);
@@ -164,6 +169,16 @@ static int64_t rows_at(int64_t o, int64_t from, int64_t to) {
     return o - from < longer * (rows + 1) ? rows + 1 : rows;
 }
 
+/* n <= CONV_ROWS words. */
+VEC_INLINE void copy_words(const float *from, int n, float *to) {
+#if REEL_ISA_LEVEL >= 2
+    vf_store_part(to, vf_load_part(from, n), n);
+#else
+    for (int i = 0; i < n; i++)
+        to[i] = from[i];
+#endif
+}
+
 /* A row of dy [W][O] into the panels: those of block o stand at o dy_pixels, [dy_pixels][rows]. */
 static void spread_row(const dw_job *d, const uint32_t *from, int64_t pixel) {
     const int64_t O = d->x.n.O, n = (d->columns + d->unit - 1) / d->unit;
@@ -173,8 +188,8 @@ static void spread_row(const dw_job *d, const uint32_t *from, int64_t pixel) {
             rows = rows_at(o, group, to);
             uint32_t *panel = (uint32_t *)(void *)d->dy_slab + o * d->dy_pixels + pixel * rows;
             for (int64_t w = 0; w < n; w++)
-                for (int64_t i = 0; i < rows; i++)
-                    panel[w * rows + i] = from[w * O + o + i];
+                copy_words((const float *)(const void *)from + w * O + o, (int)rows,
+                           (float *)(void *)panel + w * rows);
         }
     }
 }
@@ -241,10 +256,10 @@ typedef struct dw_walk {
     int64_t x[SLAB_FRAMES], dy[SLAB_FRAMES]; /* in elements */
 } dw_walk;
 
-/* The operands of a block of sums, side by side for all pixels: q [pixels][RUN_UNIT] of the run,
- * p [pixels][rows] of dy. Elements are f32, or pairs of bf16. */
+/* The operands of a block of sums for some pixels: q of the run, `step` apart, and p [pixels][rows]
+ * of dy. Elements are f32, or pairs of bf16. */
 typedef struct dw_panel {
-    int64_t pixels;
+    int64_t pixels, step;
     const void *q, *p;
 } dw_panel;
 
@@ -257,7 +272,7 @@ VEC_INLINE void block_f32(const dw_panel *panel, int64_t run, int rows, float *s
         sum[i][1] = vf_load(sums + i * run + VF_N);
     }
     const float *restrict q = panel->q, *restrict p = panel->p;
-    for (int64_t k = 0; k < panel->pixels; k++, q += RUN_UNIT, p += rows) {
+    for (int64_t k = 0; k < panel->pixels; k++, q += panel->step, p += rows) {
         const vf q0 = vf_load(q), q1 = vf_load(q + VF_N);
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
@@ -282,7 +297,7 @@ VEC_INLINE void block_bf16(const dw_panel *panel, int64_t run, int rows, float *
         sum[i][1] = _mm512_loadu_ps(sums + i * run + VF_N);
     }
     const int32_t *restrict q = panel->q, *restrict p = panel->p;
-    for (int64_t k = 0; k < panel->pixels; k++, q += RUN_UNIT, p += rows) {
+    for (int64_t k = 0; k < panel->pixels; k++, q += panel->step, p += rows) {
         const __m512bh q0 = (__m512bh)_mm512_loadu_si512(q);
         const __m512bh q1 = (__m512bh)_mm512_loadu_si512(q + VF_N);
 #pragma GCC unroll 12
@@ -298,38 +313,36 @@ VEC_INLINE void block_bf16(const dw_panel *panel, int64_t run, int rows, float *
         _mm512_storeu_ps(sums + i * run + VF_N, sum[i][1]);
     }
 }
-#define BLOCK(rows)                                                                                \
-    if (d->x.kind == CONV_F32)                                                                     \
-        block_f32(panel, d->run, rows, sums);                                                      \
-    else                                                                                           \
-        block_bf16(panel, d->run, rows, sums)
-#else
-#define BLOCK(rows) block_f32(panel, d->run, rows, sums)
 #endif
-#define ROWS(rows)                                                                                 \
-    case rows:                                                                                     \
-        BLOCK(rows);                                                                               \
-        break;
+
+typedef void block_fn(const dw_panel *panel, int64_t run, float *sums);
+
+#define F32(rows)                                                                                  \
+    static void f32_##rows(const dw_panel *panel, int64_t run, float *sums) {                      \
+        block_f32(panel, run, rows, sums);                                                         \
+    }
+#define BF16(rows)                                                                                 \
+    static void bf16_##rows(const dw_panel *panel, int64_t run, float *sums) {                     \
+        block_bf16(panel, run, rows, sums);                                                        \
+    }
+#define F32_NAME(rows) f32_##rows,
+#define BF16_NAME(rows) bf16_##rows,
+
+CONV_EACH_ROWS(F32)
+#if REEL_ISA_LEVEL >= 3
+CONV_EACH_ROWS(BF16)
+#endif
+
+/* [kind][rows - 1] */
+static block_fn *const block_of[][CONV_ROWS] = {
+    {CONV_EACH_ROWS(F32_NAME)},
+#if REEL_ISA_LEVEL >= 3
+    {CONV_EACH_ROWS(BF16_NAME)},
+#endif
+};
 
 static void block(const dw_job *d, const dw_panel *panel, int rows, float *sums) {
-    switch (rows) {
-        ROWS(1)
-        ROWS(2)
-        ROWS(3)
-        ROWS(4)
-        ROWS(5)
-        ROWS(6)
-#if REEL_ISA_LEVEL >= 2
-        ROWS(7)
-        ROWS(8)
-        ROWS(9)
-        ROWS(10)
-        ROWS(11)
-        ROWS(12)
-#endif
-    default:
-        break;
-    }
+    block_of[d->x.kind != CONV_F32][rows - 1](panel, d->run, sums);
 }
 
 #if REEL_ISA_LEVEL >= 4
@@ -376,14 +389,17 @@ static void tiles(const dw_job *d, const dw_walk *walk, int64_t o, int64_t r, fl
 }
 #endif
 
+/* The first run of row h of outputs in frame f of a walk. */
+static const float *slab_row(const dw_job *d, const dw_walk *walk, int f, int64_t h) {
+    return (const float *)(void *)d->x_slab + walk->x[f] + h * d->x.step[0] * d->x.pitch;
+}
+
 /* Columns [r, r + RUN_UNIT) of the runs of all pixels: to [pixels][RUN_UNIT]. */
 static void fill_q(const dw_job *d, const dw_walk *walk, int64_t r, float *to) {
-    const conv_job *x = &d->x;
-    const int64_t step = d->unit * x->step[1] * x->Cp;
+    const int64_t step = d->unit * d->x.step[1] * d->x.Cp;
     for (int f = 0; f < walk->n; f++)
-        for (int64_t h = 0; h < x->rows; h++) {
-            const float *from =
-                (const float *)(void *)d->x_slab + walk->x[f] + h * x->step[0] * x->pitch + r;
+        for (int64_t h = 0; h < d->x.rows; h++) {
+            const float *from = slab_row(d, walk, f, h) + r;
             for (int64_t w = 0; w < d->columns; w += d->unit, from += step, to += RUN_UNIT) {
                 vf_store(to, vf_load(from));
                 vf_store(to + VF_N, vf_load(from + VF_N));
@@ -391,13 +407,31 @@ static void fill_q(const dw_job *d, const dw_walk *walk, int64_t r, float *to) {
         }
 }
 
-/* Outputs [from, to) by columns [r, r + RUN_UNIT) of the run. */
+/* The same of runs of all kernel rows together. What is copied of one beyond its end, the next one
+ * overwrites; columns that belong to none are summed for nothing. */
+static void fill_merged(const dw_job *d, const dw_walk *walk, float *to) {
+    const conv_job *x = &d->x;
+    const int64_t step = d->unit * x->step[1] * x->Cp, run = x->n.kernel[2] * x->Cp;
+    for (int f = 0; f < walk->n; f++)
+        for (int64_t h = 0; h < x->rows; h++) {
+            const float *from = slab_row(d, walk, f, h);
+            for (int64_t w = 0; w < d->columns; w += d->unit, from += step, to += RUN_UNIT)
+                for (int64_t k = 0; k < d->merged; k++)
+                    for (int64_t i = 0; i < run; i += VF_N)
+                        vf_store(to + k * run + i, vf_load(from + k * x->pitch + i));
+        }
+}
+
+/* Outputs [from, to), columns [r, r + RUN_UNIT) of the run: those are copied side by side first,
+ * for all blocks of outputs. */
 static void run_blocks(const dw_job *d, const dw_walk *walk, int64_t from, int64_t to, int64_t r,
-                       char *q, float *sums) {
+                       float *q, float *sums) {
     const uint32_t *dy = (const uint32_t *)(void *)d->dy_slab;
-    dw_panel panel = {.pixels = walk->n * d->dy_frame, .q = q};
-    if (!walk->n) return;
-    fill_q(d, walk, r, (float *)(void *)q);
+    dw_panel panel = {.pixels = walk->n * d->dy_frame, .step = RUN_UNIT, .q = q};
+    if (d->merged > 1)
+        fill_merged(d, walk, q);
+    else
+        fill_q(d, walk, r, q);
     for (int64_t o = from, rows; o < to; o += rows) {
         rows = rows_at(o, from, to);
         panel.p = dy + o * d->dy_pixels + walk->dy[0] * rows;
@@ -405,14 +439,39 @@ static void run_blocks(const dw_job *d, const dw_walk *walk, int64_t from, int64
     }
 }
 
-/* A piece: one kernel frame and row, a group of outputs, some columns of the run. */
+/* The same for outputs of one block, which read the slab where it is. */
+static void run_rows(const dw_job *d, const dw_walk *walk, int64_t from, int rows, int64_t r,
+                     float *sums) {
+    const int64_t pixels = (d->columns + d->unit - 1) / d->unit;
+    dw_panel panel = {.pixels = pixels, .step = d->unit * d->x.step[1] * d->x.Cp};
+    for (int f = 0; f < walk->n; f++)
+        for (int64_t h = 0; h < d->x.rows; h++) {
+            panel.q = slab_row(d, walk, f, h) + r;
+            panel.p = (const uint32_t *)(void *)d->dy_slab + from * d->dy_pixels +
+                      (walk->dy[f] + h * pixels) * rows;
+            block(d, &panel, rows, sums + from * d->run + r);
+        }
+}
+
+/* Pieces of a slab's product: kernel frames and rows, groups of outputs, columns of the run. */
+static int64_t taps_of(const dw_job *d) {
+    return d->x.n.kernel[0] * d->x.n.kernel[1] / d->merged;
+}
+static int64_t groups_of(const dw_job *d) {
+    return (d->x.n.O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
+}
+static int64_t column_pieces(const dw_job *d) {
+    return d->run / RUN_UNIT;
+}
+
 static void product_task(void *context, int64_t index, int lane) {
     const dw_job *d = context;
     const conv_job *x = &d->x;
-    const int64_t O = x->n.O, n_groups = (O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
-    const int64_t r = index % (d->run / RUN_UNIT) * RUN_UNIT, part = index / (d->run / RUN_UNIT);
-    const int64_t tap = part / n_groups, kt = tap / x->n.kernel[1], kh = tap % x->n.kernel[1];
-    const int64_t from = part % n_groups * OUTPUT_GROUP, to = conv_least(from + OUTPUT_GROUP, O);
+    const int64_t n_columns = column_pieces(d), n_groups = groups_of(d);
+    const int64_t r0 = index % n_columns * RUN_UNIT, group = index / n_columns % n_groups;
+    const int64_t tap = index / n_columns / n_groups, n_rows = x->n.kernel[1] / d->merged;
+    const int64_t kt = tap / n_rows, kh = tap % n_rows;
+    const int64_t from = group * OUTPUT_GROUP, to = conv_least(from + OUTPUT_GROUP, x->n.O);
     float *sums = d->sums + tap * d->outputs * d->run;
     dw_walk walk = {0};
     for (int64_t f = 0; f < d->frames; f++) {
@@ -423,13 +482,18 @@ static void product_task(void *context, int64_t index, int lane) {
         walk.x[walk.n] = ((q - d->first) * x->slab_rows + kh) * x->pitch;
         walk.dy[walk.n++] = f * d->dy_frame;
     }
+    if (walk.n == 0) return;
     if (x->kind != CONV_TILES) {
-        run_blocks(d, &walk, from, to, r, d->lane + lane * d->lane_bytes, sums);
+        if (to - from <= CONV_ROWS && d->merged == 1)
+            run_rows(d, &walk, from, (int)(to - from), r0, sums);
+        else
+            run_blocks(d, &walk, from, to, r0, (float *)(void *)(d->lane + lane * d->lane_bytes),
+                       sums);
         return;
     }
     conv_tiles_begin();
     for (int64_t o = from; o < to; o += 2 * CONV_TILE)
-        tiles(d, &walk, o, r, sums + o * d->run + r);
+        tiles(d, &walk, o, r0, sums + o * d->run + r0);
     conv_tiles_end();
 }
 
@@ -443,7 +507,8 @@ static void write_task(void *context, int64_t o, int lane) {
     float *dw = (float *)d->x.call->out[0].data + o * C * n_rows * k[2];
     for (int64_t row = 0; row < n_rows; row++)
         for (int64_t kw = 0; kw < k[2]; kw++) {
-            const float *restrict sums = d->sums + (row * d->outputs + o) * d->run + kw * C;
+            const int64_t tap = row / d->merged, at = (row % d->merged * k[2] + kw) * C;
+            const float *restrict sums = d->sums + (tap * d->outputs + o) * d->run + at;
             float *restrict to = dw + row * k[2] + kw;
             for (int64_t c = 0; c < C; c++)
                 to[c * n_rows * k[2]] = sums[c];
@@ -483,9 +548,7 @@ static void run_slab(dw_job *d) {
     reel_parallel_for(threads, x->slab_frames * x->slab_rows, gather_x_task, d);
     reel_parallel_for(threads, d->frames * x->rows, gather_dy_task, d);
     if (x->kind == CONV_TILES) reel_parallel_for(threads, d->frames * d->chunks, turn_task, d);
-    const int64_t n_groups = (x->n.O + OUTPUT_GROUP - 1) / OUTPUT_GROUP;
-    const int64_t n_taps = x->n.kernel[0] * x->n.kernel[1];
-    reel_parallel_for(threads, n_taps * n_groups * (d->run / RUN_UNIT), product_task, d);
+    reel_parallel_for(threads, taps_of(d) * groups_of(d) * column_pieces(d), product_task, d);
 }
 
 static void conv3d_dw_run(const reel_call *c) {

@@ -189,58 +189,39 @@ static void pack_plainly(const conv_job *j, const weight_view *v, int64_t from, 
 }
 
 #if REEL_ISA_LEVEL >= 2
-/* f32: sixteen outputs at once. */
-static void pack_f32(const conv_job *j, const weight_view *v, int64_t from, int n_here, float *to) {
-    const __m512i step =
-        _mm512_mullo_epi32(_mm512_set1_epi32((int)v->n),
-                           _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    for (int half = 0; half < 2; half++) {
-        const int m = n_here - half * VF_N < VF_N ? n_here - half * VF_N : VF_N;
-        const __mmask16 mask = m <= 0 ? 0 : (__mmask16)((1u << m) - 1);
-        const float *base = (const float *)v->data + from + half * VF_N * v->n;
-        for (int64_t c = 0; c < j->C; c++)
+/* A kernel frame of one output and one input channel, in pairs with the next channel's if bf16. */
+VEC_INLINE __m512i load_window(const conv_job *j, const weight_view *v, int64_t at, bool two) {
+    const __mmask16 mask = (__mmask16)((1u << v->window) - 1);
+    if (!v->bf16) return _mm512_maskz_loadu_epi32(mask, (const float *)v->data + at);
+    const reel_bf16 *p = (const reel_bf16 *)v->data + at;
+    const __m512i even = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p));
+    if (j->kind == CONV_F32) return _mm512_slli_epi32(even, 16);
+    if (!two) return even;
+    const __m512i odd = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p + v->c));
+    return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+}
+
+/* Sixteen outputs at once, whose kernel frames have up to sixteen positions: a frame lies side by
+ * side in memory, and sixteen of them are turned. (Gathers cost three times as much on Zen 4.) */
+static void pack_turned(const conv_job *j, const weight_view *v, int64_t from, int n_here,
+                        char *to) {
+    const int64_t bytes = conv_element_bytes(j->kind), step = j->kind == CONV_F32 ? 1 : 2;
+    for (int half = 0; half < 2; half++)
+        for (int64_t c = 0; c < j->C; c += step) {
+            __m512i row[16];
+            for (int i = 0; i < 16; i++) {
+                const int n = half * VF_N + i;
+                row[i] = n < n_here ? load_window(j, v, from + n * v->n + c * v->c, c + 1 < j->C)
+                                    : _mm512_setzero_si512();
+            }
+            conv_transpose(row);
             for (int64_t t = 0; t < v->window; t++) {
                 int64_t run;
                 const int64_t k = place_of(j, t, &run) + c;
-                const __m512 x = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, step,
-                                                          base + c * v->c + t, 4);
-                _mm512_storeu_ps(to + run + k * CONV_N + half * VF_N, x);
+                _mm512_storeu_si512(to + (run + packed_at(j->kind, k, half * VF_N)) * bytes,
+                                    row[t]);
             }
-    }
-}
-#endif
-
-#if REEL_ISA_LEVEL >= 3
-/* bf16: a gather takes two neighbouring kernel positions of sixteen outputs; with the same of the
- * next input channel that makes two rows of pairs. */
-static void pack_bf16(const conv_job *j, const weight_view *v, int64_t from, int n_here,
-                      reel_bf16 *to) {
-    const __m512i step =
-        _mm512_mullo_epi32(_mm512_set1_epi32((int)v->n),
-                           _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    const __m512i low = _mm512_set1_epi32(0xffff), zero = _mm512_setzero_si512();
-    for (int half = 0; half < 2; half++) {
-        const int m = n_here - half * VF_N < VF_N ? n_here - half * VF_N : VF_N;
-        const __mmask16 mask = m <= 0 ? 0 : (__mmask16)((1u << m) - 1);
-        const reel_bf16 *base = (const reel_bf16 *)v->data + from + half * VF_N * v->n;
-        for (int64_t c = 0; c < j->C; c += 2)
-            for (int64_t t = 0; t < v->window; t += 2) {
-                const int64_t t0 = conv_least(t, v->window - 2);
-                const reel_bf16 *p = base + c * v->c + t0;
-                const __m512i even = _mm512_mask_i32gather_epi32(zero, mask, step, p, 2);
-                const __m512i odd = _mm512_mask_i32gather_epi32(zero, c + 1 < j->C ? mask : 0, step,
-                                                                c + 1 < j->C ? p + v->c : p, 2);
-                int64_t run;
-                int64_t k = place_of(j, t0, &run) + c;
-                _mm512_storeu_si512(
-                    to + run + packed_at(j->kind, k, half * VF_N),
-                    _mm512_or_si512(_mm512_and_si512(even, low), _mm512_slli_epi32(odd, 16)));
-                k = place_of(j, t0 + 1, &run) + c;
-                _mm512_storeu_si512(
-                    to + run + packed_at(j->kind, k, half * VF_N),
-                    _mm512_or_si512(_mm512_srli_epi32(even, 16), _mm512_andnot_si512(low, odd)));
-            }
-    }
+        }
 }
 #endif
 
@@ -274,20 +255,12 @@ void conv_pack_weights(const conv_job *j, int64_t block, int64_t kt) {
         pack_fan(j, &v, block, kt, to);
         return;
     }
-    const bool near = v.n < INT32_MAX / (2 * CONV_N); /* what a gather's offsets reach */
-#if REEL_ISA_LEVEL >= 3
-    if (j->kind != CONV_F32 && v.window > 1 && near) {
-        pack_bf16(j, &v, from, n_here, (reel_bf16 *)(void *)to);
-        return;
-    }
-#endif
 #if REEL_ISA_LEVEL >= 2
-    if (j->kind == CONV_F32 && !v.bf16 && near) {
-        pack_f32(j, &v, from, n_here, (float *)(void *)to);
+    if (v.window <= 16) {
+        pack_turned(j, &v, from, n_here, to);
         return;
     }
 #endif
-    (void)near;
     pack_plainly(j, &v, from, n_here, to);
 }
 

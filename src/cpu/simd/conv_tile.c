@@ -10,8 +10,13 @@
 /* ROWS x VECTORS sums; the loops over constants unroll, the sums are registers. */
 VEC_INLINE void block_f32(const conv_walk *walk, const float *a, const float *b, int64_t run,
                           int64_t step, int rows, int vectors, float *c) {
-    vf sum[CONV_ROWS][2] = {0};
-    for (int r = 0; r < walk->n; r++) {
+    vf sum[CONV_ROWS][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = walk->first ? vf_load(c + i * CONV_N) : (vf){0};
+        if (vectors > 1) sum[i][1] = walk->first ? vf_load(c + i * CONV_N + VF_N) : (vf){0};
+    }
+    for (int r = walk->first; r < walk->n; r++) {
         const float *restrict x = a + walk->a[r], *restrict w = b + walk->b[r];
         for (int64_t k = 0; k < run; k++, x++, w += CONV_N) {
             const vf w0 = vf_load(w), w1 = vectors > 1 ? vf_load(w + VF_N) : w0;
@@ -47,9 +52,12 @@ VEC_INLINE void block_bf16(const conv_walk *walk, const reel_bf16 *a, const reel
                            int64_t run, int64_t step, int rows, int vectors, float *c) {
     __m512 sum[CONV_ROWS][2];
 #pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    for (int r = 0; r < walk->n; r++) {
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = walk->first ? _mm512_loadu_ps(c + i * CONV_N) : _mm512_setzero_ps();
+        if (vectors > 1)
+            sum[i][1] = walk->first ? _mm512_loadu_ps(c + i * CONV_N + VF_N) : _mm512_setzero_ps();
+    }
+    for (int r = walk->first; r < walk->n; r++) {
         const reel_bf16 *restrict x = a + walk->a[r], *restrict w = b + walk->b[r];
         for (int64_t k = 0; k < run; k += 2, x += 2, w += 2 * CONV_N) {
             const __m512bh w0 = pairs_load(w), w1 = vectors > 1 ? pairs_load(w + 2 * VF_N) : w0;
@@ -69,47 +77,35 @@ VEC_INLINE void block_bf16(const conv_walk *walk, const reel_bf16 *a, const reel
 }
 #endif
 
-#if REEL_ISA_LEVEL >= 3
-#define BLOCK(rows, vectors)                                                                       \
-    if (j->kind == CONV_F32)                                                                       \
-        block_f32(walk, (const float *)a, (const float *)b, j->run, step, rows, vectors, c);       \
-    else                                                                                           \
-        block_bf16(walk, (const reel_bf16 *)a, (const reel_bf16 *)b, j->run, step, rows, vectors, c)
-#else
-#define BLOCK(rows, vectors)                                                                       \
-    block_f32(walk, (const float *)a, (const float *)b, j->run, step, rows, vectors, c)
-#endif
-#define ROWS(rows)                                                                                 \
-    case rows:                                                                                     \
-        if (vectors > 1) {                                                                         \
-            BLOCK(rows, 2);                                                                        \
-        } else {                                                                                   \
-            BLOCK(rows, 1);                                                                        \
-        }                                                                                          \
-        break;
+typedef void block_fn(const conv_walk *walk, const void *a, const void *b, int64_t run,
+                      int64_t step, float *c);
 
-void conv_block(const conv_job *j, const conv_walk *walk, const char *a_bytes, const char *b_bytes,
-                int rows, int vectors, float *c) {
-    const void *a = a_bytes, *b = b_bytes;
-    const int64_t step = j->step[1] * j->Cp;
-    switch (rows) {
-        ROWS(1)
-        ROWS(2)
-        ROWS(3)
-        ROWS(4)
-        ROWS(5)
-        ROWS(6)
-#if REEL_ISA_LEVEL >= 2
-        ROWS(7)
-        ROWS(8)
-        ROWS(9)
-        ROWS(10)
-        ROWS(11)
-        ROWS(12)
-#endif
-    default:
-        break;
+#define BLOCK(kind, type, rows, vectors)                                                           \
+    static void kind##_##rows##_##vectors(const conv_walk *walk, const void *a, const void *b,     \
+                                          int64_t run, int64_t step, float *c) {                   \
+        block_##kind(walk, (const type *)a, (const type *)b, run, step, rows, vectors, c);         \
     }
+#define F32(rows) BLOCK(f32, float, rows, 1) BLOCK(f32, float, rows, 2)
+#define BF16(rows) BLOCK(bf16, reel_bf16, rows, 1) BLOCK(bf16, reel_bf16, rows, 2)
+#define F32_NAMES(rows) {f32_##rows##_1, f32_##rows##_2},
+#define BF16_NAMES(rows) {bf16_##rows##_1, bf16_##rows##_2},
+
+CONV_EACH_ROWS(F32)
+#if REEL_ISA_LEVEL >= 3
+CONV_EACH_ROWS(BF16)
+#endif
+
+/* [kind][rows - 1][vectors - 1] */
+static block_fn *const block_of[][CONV_ROWS][2] = {
+    {CONV_EACH_ROWS(F32_NAMES)},
+#if REEL_ISA_LEVEL >= 3
+    {CONV_EACH_ROWS(BF16_NAMES)},
+#endif
+};
+
+void conv_block(const conv_job *j, const conv_walk *walk, const char *a, const char *b, int rows,
+                int vectors, float *c) {
+    block_of[j->kind != CONV_F32][rows - 1][vectors - 1](walk, a, b, j->run, j->step[1] * j->Cp, c);
 }
 
 /* ---- tiles ---- */

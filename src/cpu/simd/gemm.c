@@ -74,7 +74,7 @@ static void cut_blocks(const reel_gemm *g, schedule *s) {
     const int64_t all_m = most(1, parts(g->M, l.unit_m)), all_n = most(1, parts(g->N, l.unit_n));
     const int64_t least_m = most(1, parts(g->M, l.max_m)), least_n = most(1, parts(g->N, l.max_n));
     const double Q = (double)s->Q;
-    double cheapest = INFINITY;
+    double cheapest = HUGE_VAL;
     int64_t size_m, size_n; /* of a block, in units */
     for (int64_t n_n = least_n; n_n <= most(least_n, least(all_n, MOST_PIECES));
          n_n = finer(all_n, size_n)) {
@@ -302,19 +302,9 @@ VEC_INLINE void finish_rows(const reel_gemm *g, const patch *p, reel_activation 
 }
 
 static void finish(const reel_gemm *g, const patch *p) {
-    switch (g->act) {
-    case REEL_ACT_GELU_TANH:
-        finish_rows(g, p, REEL_ACT_GELU_TANH);
-        break;
-    case REEL_ACT_GELU_ERF:
-        finish_rows(g, p, REEL_ACT_GELU_ERF);
-        break;
-    case REEL_ACT_SILU:
-        finish_rows(g, p, REEL_ACT_SILU);
-        break;
-    default:
-        finish_rows(g, p, REEL_ACT_NONE);
-    }
+#define CALL(f) finish_rows(g, p, f)
+    VEC_WITH_ACTIVATION(g->act, CALL)
+#undef CALL
 }
 
 /* ---- blocks ---- */

@@ -205,9 +205,15 @@ VEC_INLINE void put_across(const gemm_panels *p, int64_t at, int64_t q, vf words
         vf_store(p->to + at / p->W * p->next + q * p->W + at % p->W, words);
         return;
     }
+#if REEL_ISA_LEVEL >= 2
+    float *to = p->to + at / p->W * p->next + q * p->W; /* W is 8 */
+    _mm256_storeu_ps(to, _mm512_castps512_ps256((__m512)words));
+    _mm256_storeu_ps(to + p->next, _mm512_extractf32x8_ps((__m512)words, 1));
+#else
     for (int part = 0; part < VF_N / p->W; part++)
         memcpy(p->to + (at / p->W + part) * p->next + q * p->W, (const float *)&words + part * p->W,
                (size_t)p->W * sizeof(float));
+#endif
 }
 
 /* Lines i.. i+n with K outside, words q0.. q0+n_q: word by word over all panels, so that memory is
