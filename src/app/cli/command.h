@@ -19,6 +19,7 @@ typedef struct reel_command {
 extern const reel_command reel_command_info;
 extern const reel_command reel_command_init;
 extern const reel_command reel_command_kernels;
+extern const reel_command reel_command_sheet;
 
 /* Parses for a command: true when it is to go on. Otherwise help was printed or the command line
  * refused, and *exit_code says how the program ends. */

@@ -4,7 +4,7 @@
 #include "app/cli/command.h"
 
 static const reel_command *const commands[] = {&reel_command_info, &reel_command_init,
-                                               &reel_command_kernels};
+                                               &reel_command_kernels, &reel_command_sheet};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void overview(FILE *out) {
