@@ -65,7 +65,7 @@ err_has "s.mp4"
 # A full disk: nothing half, the old file as it was.
 if [ -w /dev/full ]; then
     printf old >"$work/old.png"
-    expect 1 sh -c "ulimit -f 1; trap '' XFSZ; exec \"\$@\"" - "$REEL" sheet "$work/a.mp4" --output "$work/old.png"
+    expect 1 sh -c "ulimit -f 1; trap '' XFSZ; exec \"\$@\"" - "$REEL" sheet "$work/a.mp4" -o "$work/old.png"
     err_has "cannot write"
     [ "$(cat "$work/old.png")" = old ] || complain "a full disk changed the old file"
     [ "$(find "$work" -name '*.tmp' | wc -l)" -eq 0 ] || complain "a temporary was left behind"

@@ -8,6 +8,7 @@ typedef struct sheet_options {
 
 static const reel_option options[] = {
     {.name = "output",
+     .short_name = 'o',
      .value = "FILE",
      .help = "the picture to write",
      .initial = "sheet.png",
