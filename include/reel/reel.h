@@ -372,6 +372,43 @@ REEL_MUST_USE REEL_API reel_status reel_world_write(reel_env *env, const char *f
                                                     const reel_world_options *options,
                                                     reel_world_progress *progress, void *context);
 
+/* ---- video and pictures ---- */
+
+/* What is in a video or picture file. One block of memory: the texts go with it. */
+typedef struct reel_media_info {
+    const char *format;       /* "mp4", "matroska", "gif", "png", "apng", "jpeg", "webp" */
+    const char *codec;        /* "h264", ... */
+    const char *pixel_format; /* "yuv420p", ... */
+    const char *comment;      /* how it was made: reel writes JSON; NULL: the file does not say */
+    int width, height;        /* as shown: upright, with square pixels */
+    int fps_num, fps_den;     /* frames a second; 0/1 for a picture */
+    int64_t n_frames;         /* counted; 1 for a picture */
+    double seconds;           /* 0 for a picture */
+    int is_picture;
+} reel_media_info;
+
+/* Looks into path: MP4, MOV, WebM, Matroska, GIF, PNG, JPEG, WebP, told by their content.
+ * REEL_E_IO, REEL_E_FORMAT (none of these, or damaged) or REEL_E_UNSUPPORTED (a codec that is not
+ * read, more than 64 megapixels or ten minutes). The caller frees *info before env. */
+REEL_MUST_USE REEL_API reel_status reel_media_probe(reel_env *env, const char *path,
+                                                    reel_media_info **info);
+/* Frees *info and nulls it; NULL-safe. */
+REEL_API void reel_media_info_free(reel_env *env, reel_media_info **info);
+
+/* A contact sheet: for each clip a row of frames, spread from its first to its last. */
+typedef struct reel_sheet_request {
+    const char *const *clip; /* [n_clips] paths of videos or pictures */
+    int n_clips;
+    const char *output; /* a .png */
+    int columns;        /* frames of each clip, [1,64]; 6 */
+    int cell_width; /* of each frame in pixels, [16,4096]; 192. The height follows the first clip */
+} reel_sheet_request;
+
+REEL_API reel_sheet_request reel_sheet_request_default(void);
+/* Makes and writes it. REEL_E_ARG for fields outside their range, otherwise as reel_media_probe. */
+REEL_MUST_USE REEL_API reel_status reel_sheet_make(reel_env *env,
+                                                   const reel_sheet_request *request);
+
 #ifdef __cplusplus
 }
 #endif

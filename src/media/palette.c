@@ -91,14 +91,14 @@ static box cut(bin *bins, box *b) {
 }
 
 static void mean_color(const bin *bins, const box *b, uint8_t color[3]) {
-    int64_t n = 0, sum[3] = {0};
-    for (int i = b->begin; i < b->end; i++) {
-        n += bins[i].n;
+    bin all = bins[b->begin]; /* a box has at least one */
+    for (int i = b->begin + 1; i < b->end; i++) {
+        all.n += bins[i].n;
         for (int c = 0; c < 3; c++)
-            sum[c] += bins[i].sum[c];
+            all.sum[c] += bins[i].sum[c];
     }
     for (int c = 0; c < 3; c++)
-        color[c] = (uint8_t)((sum[c] + n / 2) / n);
+        color[c] = (uint8_t)((all.sum[c] + all.n / 2) / all.n);
 }
 
 static int64_t distance(const uint8_t *color, int r, int g, int b) {

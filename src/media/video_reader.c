@@ -4,6 +4,7 @@
 #include <libavutil/display.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -435,11 +436,22 @@ static double seconds_of(const reel_video_reader *r) {
     return r->demuxer->duration > 0 ? (double)r->demuxer->duration / AV_TIME_BASE : 0;
 }
 
+/* Frames a second on average. FFmpeg guesses a GIF's from the first delays, which are whole
+ * hundredths of a second; its length and count are exact. */
+static AVRational average_rate(const reel_video_reader *r) {
+    const AVStream *s = r->stream;
+    AVRational rate = s->avg_frame_rate;
+    if (r->container.kind == REEL_CONTAINER_GIF && s->nb_frames > 0 && s->duration > 0)
+        av_reduce(&rate.num, &rate.den, s->nb_frames * s->time_base.den,
+                  s->duration * s->time_base.num, INT_MAX);
+    return rate;
+}
+
 reel_video_info reel_video_reader_info(const reel_video_reader *r) {
     const AVCodecParameters *p = r->stream->codecpar;
     const AVDictionaryEntry *stored = av_dict_get(r->demuxer->metadata, "comment", NULL, 0);
     const char *pixels = av_get_pix_fmt_name(p->format);
-    const AVRational rate = r->stream->avg_frame_rate;
+    const AVRational rate = average_rate(r);
     return (reel_video_info){
         .format = reel_container_name(r->container.kind),
         .codec = avcodec_get_name(p->codec_id),

@@ -339,6 +339,9 @@ void reel_video_writer_close(reel_video_writer **writer) {
 
 reel_status reel_picture_write(reel_env *env, const char *path, const reel_picture *picture,
                                const char *comment) {
+    const size_t n = strlen(path);
+    if (n < 4 || strcasecmp(path + n - 4, ".png") != 0)
+        return reel_fail(env, REEL_E_ARG, "%s: wanted a name that ends in .png", path);
     reel_video_options options = reel_video_options_default();
     options.width = picture->width;
     options.height = picture->height;

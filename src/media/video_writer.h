@@ -62,7 +62,7 @@ REEL_MUST_USE reel_status reel_video_writer_finish(reel_video_writer *writer);
  * older file of that name stays as it was (of a PNG sequence, the frames written are removed). */
 void reel_video_writer_close(reel_video_writer **writer);
 
-/* One picture as PNG: open, push, finish, close. comment may be NULL. */
+/* One picture as PNG, and path must end in .png: open, push, finish, close. comment may be NULL. */
 REEL_MUST_USE reel_status reel_picture_write(reel_env *env, const char *path,
                                              const reel_picture *picture, const char *comment);
 

@@ -12,6 +12,10 @@
 #include "base/json.h"
 #include "base/json_out.h"
 #include "cpu/cpu.h"
+#include "media/scenes.h"
+#include "media/sheet.h"
+#include "media/video_reader.h"
+#include "media/video_writer.h"
 #include "nn/params.h"
 #include "ops/linear.h"
 #include "ops/reduce.h"
@@ -176,6 +180,82 @@ static reel_status read_set(reel_env *env, const fault_place *place) {
     return get_all(env, place->index);
 }
 
+/* ---- media ---- */
+
+enum { SIDE = 16 };
+
+/* What FFmpeg allocates is not counted and never fails here: our own steps around it are. */
+static reel_status write_clip(reel_env *env, const char *path, reel_video_format format) {
+    static const uint8_t pixels[SIDE * SIDE * 3];
+    static const float planes[SIDE * SIDE * 3];
+    const reel_planes grey = {planes, SIDE * SIDE, -1, 1};
+    reel_video_options options = reel_video_options_default();
+    options.width = options.height = SIDE;
+    options.format = format;
+    options.comment = "{}";
+    reel_video_writer *w = NULL;
+    reel_status status = reel_video_writer_open(env, path, &options, &w);
+    if (status == REEL_OK) status = reel_video_writer_push(w, pixels);
+    if (status == REEL_OK && format != REEL_VIDEO_PNG)
+        status = reel_video_writer_push_planes(w, &grey);
+    if (status == REEL_OK) status = reel_video_writer_finish(w);
+    reel_video_writer_close(&w);
+    return status;
+}
+
+static reel_status replace_mp4(reel_env *env, const fault_place *place) {
+    return write_clip(env, place->target, REEL_VIDEO_MP4);
+}
+
+static reel_status replace_gif(reel_env *env, const fault_place *place) {
+    return write_clip(env, place->target, REEL_VIDEO_GIF);
+}
+
+static reel_status replace_png(reel_env *env, const fault_place *place) {
+    return write_clip(env, place->target, REEL_VIDEO_PNG);
+}
+
+static reel_status replace_sequence(reel_env *env, const fault_place *place) {
+    char pattern[160];
+    snprintf(pattern, sizeof pattern, "%s/s/%%d.png", place->folder);
+    const reel_status status = write_clip(env, pattern, REEL_VIDEO_PNG_SEQUENCE);
+    for (int i = 1; status == REEL_OK && i <= 2; i++) {
+        snprintf(pattern, sizeof pattern, "%s/s/%d.png", place->folder, i);
+        unlink(pattern);
+    }
+    snprintf(pattern, sizeof pattern, "%s/s", place->folder);
+    rmdir(pattern);
+    return status;
+}
+
+/* A clip read in another size and rate, its frames counted, its cuts found, put on a sheet. */
+static reel_status read_clip(reel_env *env, const fault_place *place) {
+    uint8_t pixels[24 * 12 * 3];
+    reel_reader_options options = reel_reader_options_default();
+    options.width = 24;
+    options.height = 12;
+    options.fps = (reel_rational){48, 1};
+    const reel_sheet_options grid = {.columns = 2, .cell_width = 16, .cell_height = 16};
+    reel_video_reader *r = NULL;
+    reel_scenes *scenes = NULL;
+    reel_sheet *sheet = NULL;
+    int64_t n = 0;
+    bool got = true;
+    reel_status status = reel_video_reader_open(env, place->clip, &options, &r);
+    if (status == REEL_OK) status = reel_video_reader_count(r, &n);
+    if (status == REEL_OK) status = reel_scenes_new(env, 24, 12, &scenes);
+    while (status == REEL_OK && got) {
+        status = reel_video_reader_next(r, pixels, &got);
+        if (status == REEL_OK && got) status = reel_scenes_push(scenes, pixels);
+    }
+    if (status == REEL_OK) status = reel_sheet_new(env, &grid, &sheet);
+    if (status == REEL_OK) status = reel_sheet_add_clip(sheet, place->clip);
+    reel_sheet_free(&sheet);
+    reel_scenes_free(&scenes);
+    reel_video_reader_close(&r);
+    return status;
+}
+
 /* ---- tape, with ops and parameters on it ---- */
 
 enum { ROWS = 6, WIDTH = 8 };
@@ -333,6 +413,13 @@ const fault_scenario fault_scenarios[] = {
     {"read tensors", read_tensors},
     {"read tensors that are not aligned", read_unaligned},
     {"read a set of shards", read_set},
+#if REEL_FFMPEG
+    {"replace an mp4", replace_mp4},
+    {"replace a gif", replace_gif},
+    {"replace a png", replace_png},
+    {"replace a sequence of pngs", replace_sequence},
+    {"read a clip", read_clip},
+#endif
     {"a training step", train_step},
     {"a transformer's training step", train_transformer},
     {"an eager tape", run_eagerly},
@@ -363,15 +450,17 @@ reel_status fault_place_make(reel_env *env, fault_place *p) {
     snprintf(p->unaligned, sizeof p->unaligned, "%s/u.safetensors", p->folder);
     snprintf(p->index, sizeof p->index, "%s/x.safetensors.index.json", p->folder);
     snprintf(p->target, sizeof p->target, "%s/target", p->folder);
+    snprintf(p->clip, sizeof p->clip, "%s/clip.gif", p->folder);
     reel_status status = write_tensors(env, p->file);
     if (status == REEL_OK) status = write_unaligned(env, p->unaligned);
     if (status == REEL_OK) status = reel_file_write(env, p->index, index, sizeof index - 1);
     if (status == REEL_OK) status = reel_file_write(env, p->target, "old", 3);
+    if (status == REEL_OK && REEL_FFMPEG) status = write_clip(env, p->clip, REEL_VIDEO_GIF);
     return status;
 }
 
 reel_status fault_place_remove(reel_env *env, const fault_place *p) {
-    const char *const path[] = {p->file, p->unaligned, p->index, p->target};
+    const char *const path[] = {p->file, p->unaligned, p->index, p->target, p->clip};
     for (size_t i = 0; i < sizeof path / sizeof path[0]; i++)
         unlink(path[i]);
     if (rmdir(p->folder) == 0) return REEL_OK;

@@ -13,6 +13,7 @@ typedef struct fault_place {
     char unaligned[96]; /* one whose data begins at an odd byte */
     char index[112];    /* of one shard, file */
     char target[96];    /* holds "old"; scenarios may replace it */
+    char clip[96];      /* a video of two frames, where the build writes any */
 } fault_place;
 
 typedef struct fault_scenario {

@@ -27,6 +27,7 @@ extern const reel_command reel_command_man;
 /* The i-th command, in the order they are listed; NULL past the last one. */
 const reel_command *reel_command_at(int i);
 extern const reel_command reel_command_world;
+extern const reel_command reel_command_sheet;
 
 /* Parses for a command: true when it is to go on. Otherwise help was printed or the command line
  * refused, and *exit_code says how the program ends. */

@@ -1,9 +1,11 @@
-/* reel info: what is inside a weight file or a model folder. */
+/* reel info: what is inside a file or a model folder. */
+#include "app/cli/info.h"
+
 #include <string.h>
+#include <strings.h>
 
 #include "app/cli/command.h"
 #include "app/cli/hub.h"
-#include "app/cli/info_model.h"
 #include "base/json_out.h"
 #include "base/path.h"
 
@@ -20,7 +22,7 @@ static const reel_option options[] = {
 
 static const reel_usage usage = {
     .command = "info",
-    .summary = "Show what a model folder, or a safetensors file or set of them, holds",
+    .summary = "Show what a model folder, a file of weights, a video or a picture holds",
     .operands = "MODEL|FILE",
     .min_operands = 1,
     .max_operands = 1,
@@ -46,7 +48,10 @@ static totals total_of(const reel_weights *weights) {
 void reel_info_print_text(const char *text) {
     for (; *text; text++) {
         const unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == 0x7f)
+        /* U+0080 to U+009F are control characters too: c2 80 to c2 9f. */
+        if (c == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80)
+            printf("\\xc2\\x%02x", (unsigned char)*++text);
+        else if (c < 0x20 || c == 0x7f)
             printf("\\x%02x", c);
         else
             putchar(c);
@@ -155,15 +160,15 @@ static reel_status print_json(reel_env *env, const reel_weights *weights) {
     return status;
 }
 
-/* A file is one of weights; everything else is a model: its folder, or its name in the cache. */
-static reel_status show(reel_env *env, const char *given, bool json) {
-    if (reel_path_look(given) != REEL_PATH_FILE) {
-        char path[REEL_HUB_PATH];
-        const reel_status found = reel_hub_find(env, given, path);
-        return found == REEL_OK ? reel_info_model(env, path, json) : found;
-    }
+static reel_status show_model(reel_env *env, const char *given, bool json) {
+    char path[REEL_HUB_PATH];
+    const reel_status found = reel_hub_find(env, given, path);
+    return found == REEL_OK ? reel_info_model(env, path, json) : found;
+}
+
+static reel_status show_weights(reel_env *env, const char *path, bool json) {
     reel_weights *weights;
-    reel_status status = reel_weights_open(env, given, &weights);
+    reel_status status = reel_weights_open(env, path, &weights);
     if (status != REEL_OK) return status;
     if (json)
         status = print_json(env, weights);
@@ -171,6 +176,23 @@ static reel_status show(reel_env *env, const char *given, bool json) {
         print_table(weights);
     reel_weights_close(&weights);
     return status;
+}
+
+/* A video or picture, by its name. */
+static bool is_media(const char *path) {
+    static const char *const extension[] = {".mp4", ".m4v", ".mov",  ".webm", ".mkv", ".gif",
+                                            ".png", ".jpg", ".jpeg", ".webp", ".apng"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof extension / sizeof *extension; i++)
+        if (strcasecmp(dot, extension[i]) == 0) return true;
+    return false;
+}
+
+/* What is no file is a model: its folder, or its name in the cache. Other files are weights. */
+static reel_status show(reel_env *env, const char *given, bool json) {
+    const reel_path_kind kind = reel_path_look(given);
+    if (is_media(given) && kind != REEL_PATH_FOLDER) return reel_info_media(env, given, json);
+    return kind == REEL_PATH_FILE ? show_weights(env, given, json) : show_model(env, given, json);
 }
 
 static int run(int argc, const char *const *argv) {

@@ -1,4 +1,4 @@
-#include "app/cli/info_model.h"
+#include "app/cli/info.h"
 
 #include <stdio.h>
 

@@ -14,7 +14,7 @@
 
 #include "reel/reel.h"
 
-enum { REEL_MAX_OPERANDS = 8, REEL_MAX_CHOICES = 12, REEL_MAX_OPTIONS = 64 };
+enum { REEL_MAX_OPERANDS = 64, REEL_MAX_CHOICES = 12, REEL_MAX_OPTIONS = 64 };
 
 typedef enum reel_option_kind {
     REEL_OPTION_FLAG,   /* bool; takes no value */
