@@ -13,7 +13,7 @@
 /* What computes: api/ names a device, pipeline/ does not. Borrowed while a generation is open. */
 typedef struct reel_backend {
     const reel_kernel_table *table;
-    const char *isa; /* its name, for the recipe: bytes depend on it */
+    const char *isa; /* its name, for the provenance: bytes depend on it */
 } reel_backend;
 
 typedef struct reel_generate reel_generate;

@@ -6,7 +6,7 @@
 #include "pipeline/decode.h"
 #include "pipeline/generate.h"
 #include "pipeline/identity.h"
-#include "pipeline/recipe.h"
+#include "pipeline/provenance.h"
 #include "pipeline/resume.h"
 #include "pipeline/transformer.h"
 #include "text/tokenizer.h"

@@ -18,7 +18,7 @@ typedef struct run {
     double start_s, phase_s;
     int64_t phase_from; /* how far the phase was when it began */
 
-    const char *key, *recipe; /* what a resumed run is compared by; what goes into the file */
+    const char *key, *provenance; /* what a resumed run is compared by; what goes into the file */
     int64_t seed;
     reel_resume_file *resume; /* of an interrupted run, or NULL */
     reel_text_rows rows;
@@ -60,18 +60,18 @@ static reel_status tick(void *context) {
 
 /* ---- who we are ---- */
 
-static reel_status write_recipe(run *r, bool with_seed, const char **text) {
+static reel_status write_provenance(run *r, bool with_seed, const char **text) {
     const reel_generate *g = r->g;
-    const reel_recipe recipe = {.model = g->request->model,
-                                .hash = g->hash,
-                                .prompt = g->request->prompt,
-                                .negative_prompt = g->request->negative_prompt,
-                                .isa = g->backend.isa,
-                                .seed = r->seed,
-                                .settings = &g->settings};
+    const reel_provenance provenance = {.model = g->request->model,
+                                        .hash = g->hash,
+                                        .prompt = g->request->prompt,
+                                        .negative_prompt = g->request->negative_prompt,
+                                        .isa = g->backend.isa,
+                                        .seed = r->seed,
+                                        .settings = &g->settings};
     reel_json_out out;
     reel_json_out_init(&out, r->env);
-    reel_recipe_write(&out, &recipe, with_seed);
+    reel_provenance_write(&out, &provenance, with_seed);
     const char *made;
     int64_t bytes;
     reel_status status = reel_json_out_text(&out, &made, &bytes);
@@ -91,7 +91,7 @@ static reel_status open_writer(run *r, reel_video_writer **writer) {
     o.width = (int)s->width;
     o.height = (int)s->height;
     o.fps = (reel_rational){s->fps_num, s->fps_den};
-    o.comment = r->recipe;
+    o.comment = r->provenance;
     return reel_video_writer_open(r->env, r->g->request->output, &o, writer);
 }
 
@@ -359,11 +359,11 @@ static reel_status find_resume(run *r) {
 static reel_status run_phases(run *r) {
     reel_generate_cost cost;
     reel_status status = reel_generate_identify(r->g);
-    if (status == REEL_OK) status = write_recipe(r, false, &r->key);
+    if (status == REEL_OK) status = write_provenance(r, false, &r->key);
     if (status == REEL_OK) status = try_writer(r);
     if (status == REEL_OK) status = reel_predict_memory(r->g, &cost);
     if (status == REEL_OK) status = find_resume(r);
-    if (status == REEL_OK) status = write_recipe(r, true, &r->recipe);
+    if (status == REEL_OK) status = write_provenance(r, true, &r->provenance);
     if (status != REEL_OK) return status;
     tell(r, REEL_EVENT_BEGIN, NULL, r->g->shown.steps_done, r->g->shown.steps);
     status = encode_text(r);

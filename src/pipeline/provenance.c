@@ -1,4 +1,4 @@
-#include "pipeline/recipe.h"
+#include "pipeline/provenance.h"
 
 static void put_text(reel_json_out *out, const char *key, const char *text) {
     reel_json_out_key(out, key);
@@ -13,7 +13,7 @@ static void put_real(reel_json_out *out, const char *key, double x) {
     reel_json_out_real(out, x);
 }
 
-void reel_recipe_write(reel_json_out *out, const reel_recipe *r, bool with_seed) {
+void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool with_seed) {
     const reel_settings *s = r->settings;
     reel_json_out_object_begin(out);
     put_text(out, "generator", "reel");
