@@ -198,7 +198,8 @@ static void test_dtype_names_and_sizes(void **state) {
     (void)state;
     assert_string_equal(reel_dtype_name(REEL_F32), "f32");
     assert_string_equal(reel_dtype_name(REEL_U8), "u8");
-    assert_string_equal(reel_dtype_name(REEL_DTYPE_COUNT), "unknown");
+    assert_string_equal(reel_dtype_name(REEL_Q8_0), "q8_0");
+    assert_string_equal(reel_dtype_name((reel_dtype)(REEL_Q8_0 + 1)), "unknown");
     assert_int_equal(reel_dtype_bytes(REEL_F32), 4);
     assert_int_equal(reel_dtype_bytes(REEL_BF16), 2);
     assert_int_equal(reel_dtype_bytes(REEL_F16), 2);
