@@ -234,7 +234,7 @@ static reel_status after_step(void *context, const reel_denoise_step *step) {
 static reel_status begin_denoise(run *r) {
     const reel_settings *s = &r->g->settings;
     const int64_t C =
-        reel_generate_config(r->g, REEL_COMPONENT_TRANSFORMER)->transformer.in_channels;
+        reel_generate_config(r->g, REEL_COMPONENT_TRANSFORMER)->transformer.out_channels;
     reel_status status = reel_canvas_init(r->env, C, s->F, s->h, s->w, &r->canvas);
     if (status != REEL_OK) return status;
     const reel_denoise_options options = {

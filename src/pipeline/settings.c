@@ -129,16 +129,16 @@ static reel_status check_folder(reel_env *env, const reel_folder *folder) {
     const reel_wan_vae_config *vae = &reel_folder_config(folder, REEL_COMPONENT_VAE)->vae;
     const reel_t5_config *t5 =
         &reel_folder_config(folder, REEL_COMPONENT_TEXT_ENCODER)->text_encoder;
-    if (dit->image_dim || dit->in_channels != dit->out_channels)
+    if (dit->image_dim || (dit->in_channels != dit->out_channels && !reel_wan_dit_has_planes(dit)))
         return reel_fail(env, REEL_E_UNSUPPORTED,
                          "%s: makes video from an image (its transformer takes %lld channels and "
                          "gives %lld), which is not supported yet; use a text-to-video model",
                          path, (long long)dit->in_channels, (long long)dit->out_channels);
-    if (dit->in_channels != vae->z_dim || dit->text_dim != t5->d_model)
+    if (dit->out_channels != vae->z_dim || dit->text_dim != t5->d_model)
         return reel_fail(env, REEL_E_FORMAT,
-                         "%s: its parts do not fit together: the transformer takes %lld channels "
-                         "and text of %lld, the vae has %lld and the text encoder %lld",
-                         path, (long long)dit->in_channels, (long long)dit->text_dim,
+                         "%s: its parts do not fit together: the transformer gives %lld channels "
+                         "and takes text of %lld, the vae has %lld and the text encoder %lld",
+                         path, (long long)dit->out_channels, (long long)dit->text_dim,
                          (long long)vae->z_dim, (long long)t5->d_model);
     return REEL_OK;
 }

@@ -28,7 +28,7 @@ struct reel_transformer {
 
 static reel_status check(reel_env *env, const reel_transformer_options *o) {
     const reel_wan_dit_config *c = o->config;
-    if (c->image_dim || c->in_channels != c->out_channels)
+    if (c->image_dim || (c->in_channels != c->out_channels && !reel_wan_dit_has_planes(c)))
         return reel_fail(env, REEL_E_UNSUPPORTED,
                          "transformer: this model takes an image (%lld channels in, %lld out), "
                          "which is not supported yet; use a text-to-video model",
@@ -53,6 +53,15 @@ static reel_status check(reel_env *env, const reel_transformer_options *o) {
     return REEL_OK;
 }
 
+/* planes [2,F,h,w], behind the latents */
+static void fill_planes(const reel_transformer_options *o, float *planes) {
+    const int64_t n = o->F * o->h * o->w;
+    for (int64_t i = 0; i < n; i++) {
+        planes[i] = reel_wan_dit_plane(i / o->w % o->h, o->h);
+        planes[n + i] = reel_wan_dit_plane(i % o->w, o->w);
+    }
+}
+
 static reel_status allocate(reel_transformer *m) {
     const reel_transformer_options *o = &m->o;
     const int64_t text = o->text_length * o->text->dim;
@@ -67,6 +76,9 @@ static reel_status allocate(reel_transformer *m) {
                (size_t)(o->text->n[i] * o->text->dim) * sizeof *m->text);
     const int64_t *patch = o->config->patch_size;
     reel_wan_dit_positions(o->F / patch[0], o->h / patch[1], o->w / patch[2], m->positions);
+    if (reel_wan_dit_has_planes(o->config))
+        for (int i = 0; i < 2; i++)
+            fill_planes(o, m->x + i * m->in_elements + m->out_elements);
     return REEL_OK;
 }
 
@@ -190,7 +202,7 @@ reel_status reel_transformer_evaluate(void *context, const reel_denoise_query *q
                          "transformer: made for %d levels and %d prompts, asked for %d and %d",
                          m->o.n_groups, m->n_texts, q->n_groups, n_rows);
     for (int i = 0; i < n_rows; i++)
-        memcpy(m->x + i * m->in_elements, q->x, (size_t)m->in_elements * sizeof *m->x);
+        memcpy(m->x + i * m->in_elements, q->x, (size_t)m->out_elements * sizeof *m->x);
     for (int g = 0; g < q->n_groups; g++)
         m->t[g] = (float)q->timestep[g];
     map_tokens(m, q->group);

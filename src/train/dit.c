@@ -69,7 +69,7 @@ static reel_var record_prediction(row_program *p, reel_nn *nn) {
     const dit_trainer *r = p->trainer;
     const reel_row *row = &p->row;
     reel_tape *t = nn->tape;
-    const int64_t T = row->T, width = row->z * row->patch * row->patch;
+    const int64_t T = row->T, width = row->C * row->patch * row->patch;
     const reel_wan_dit_input in = {
         .positions = reel_tape_input(t, REEL_I32, REEL_SHAPE(T, 3), "positions", row->positions),
         .t = reel_tape_input(t, REEL_F32, REEL_SHAPE(2 * row->N), "levels", row->level),
@@ -383,7 +383,8 @@ static void set_models(dit_trainer *r) {
     r->dit.ffn_dim = o->dit.ffn_dim;
     r->dit.num_layers = o->dit.num_layers;
     r->dit.freq_dim = o->dit.freq_dim;
-    r->dit.in_channels = r->dit.out_channels = z;
+    r->dit.out_channels = z;
+    r->dit.in_channels = z + (o->dit.planes ? REEL_WAN_DIT_PLANES : 0);
     r->dit.text_dim = o->text.d_model;
     r->t5 = reel_t5_config_default();
     r->t5.vocab_size = reel_tokenizer_size(r->tokenizer);
@@ -435,10 +436,12 @@ static reel_status check_sizes(const dit_trainer *r) {
     const reel_recipe *o = r->recipe;
     const reel_latents_encoder e = reel_clip_encoder_latents(r->encoder);
     const int64_t side = e.factor_s * r->dit.patch_size[1];
-    if (r->dit.in_channels != e.z || r->dit.out_channels != e.z)
+    if ((r->dit.in_channels != e.z && !reel_wan_dit_has_planes(&r->dit)) ||
+        r->dit.out_channels != e.z)
         return reel_fail(r->env, REEL_E_ARG,
-                         "the transformer takes %lld channels, the vae has %lld",
-                         (long long)r->dit.in_channels, (long long)e.z);
+                         "the transformer takes %lld channels and gives %lld, the vae has %lld",
+                         (long long)r->dit.in_channels, (long long)r->dit.out_channels,
+                         (long long)e.z);
     for (int64_t i = 0; i < o->data.n_buckets; i++) {
         const reel_bucket *b = &o->data.bucket[i];
         if (b->width % side || b->height % side || (b->frames - 1) % e.factor_t ||
@@ -455,19 +458,25 @@ static reel_status check_sizes(const dit_trainer *r) {
 
 static reel_status open_rows(dit_trainer *r) {
     const reel_recipe *o = r->recipe;
-    const int64_t z = r->dit.in_channels, p = r->dit.patch_size[1];
+    const int64_t p = r->dit.patch_size[1];
     r->train.trainer = r->look.trainer = r;
     reel_status status = check_sizes(r);
     if (status != REEL_OK) return status;
-    status = reel_row_init(r->env, o->dit.row_tokens, o->dit.row_clips, o->text.tokens, z, p,
-                           r->objective, &r->train.row);
+    reel_row_options row = {.T = o->dit.row_tokens,
+                            .N = o->dit.row_clips,
+                            .X = o->text.tokens,
+                            .z = r->dit.out_channels,
+                            .patch = p,
+                            .planes = reel_wan_dit_has_planes(&r->dit),
+                            .objective = r->objective};
+    status = reel_row_init(r->env, &row, &r->train.row);
     const reel_bucket *b = &o->data.bucket[0];
     const reel_latents_encoder e = reel_clip_encoder_latents(r->encoder);
     const int64_t f = 1 + (b->frames - 1) / e.factor_t;
     const int64_t n = f * (b->height / e.factor_s / p) * (b->width / e.factor_s / p);
-    if (status == REEL_OK)
-        status = reel_row_init(r->env, n * r->held_clips, r->held_clips, o->text.tokens, z, p,
-                               r->objective, &r->look.row);
+    row.T = n * r->held_clips;
+    row.N = r->held_clips;
+    if (status == REEL_OK) status = reel_row_init(r->env, &row, &r->look.row);
     return status;
 }
 

@@ -76,6 +76,7 @@ typedef struct reel_recipe {
         int64_t row_clips;                /* most clips of a row */
         double short_fraction;            /* of samples that are cut to their first frames */
         double image_fraction;            /* of samples that are their first frame alone */
+        int64_t planes;                   /* 1: tokens are shown where they stand */
         double mask_fraction;             /* of samples some of whose frames are known */
         double caption_dropout;
         double chinese_fraction; /* of captions */

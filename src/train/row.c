@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "models/wan/dit.h"
 
 static const char tag[] = "row";
 
@@ -14,19 +15,20 @@ reel_objective reel_objective_parse(const char *name) {
     return REEL_OBJECTIVE_COUNT;
 }
 
-reel_status reel_row_init(reel_env *env, int64_t T, int64_t N, int64_t X, int64_t z, int64_t patch,
-                          reel_objective objective, reel_row *row) {
-    const int64_t width = z * patch * patch;
+reel_status reel_row_init(reel_env *env, const reel_row_options *o, reel_row *row) {
+    const int64_t T = o->T, N = o->N, X = o->X, P = o->patch * o->patch;
+    const int64_t C = o->z + (o->planes ? REEL_WAN_DIT_PLANES : 0);
     *row = (reel_row){.env = env,
                       .T = T,
                       .N = N,
                       .X = X,
-                      .z = z,
-                      .patch = patch,
-                      .objective = objective,
+                      .z = o->z,
+                      .C = C,
+                      .patch = o->patch,
+                      .objective = o->objective,
                       .clip = reel_calloc(env, N, sizeof *row->clip, tag),
-                      .tokens = reel_calloc(env, T * width, sizeof(float), tag),
-                      .target = reel_calloc(env, T * width, sizeof(float), tag),
+                      .tokens = reel_calloc(env, T * C * P, sizeof(float), tag),
+                      .target = reel_calloc(env, T * o->z * P, sizeof(float), tag),
                       .weight = reel_calloc(env, T, sizeof(float), tag),
                       .level = reel_calloc(env, 2 * N, sizeof(float), tag),
                       .map = reel_calloc(env, T, sizeof(int32_t), tag),
@@ -131,6 +133,18 @@ static void fill_token(const reel_row *row, const reel_bf16 *from, int64_t w, mi
     }
 }
 
+/* The planes of the token at row y and column at of its clip. */
+static void fill_planes(const reel_row *row, const reel_latent_clip *x, int64_t y, int64_t at,
+                        float *token) {
+    const int64_t p = row->patch;
+    float *plane = token + row->z * p * p;
+    if (row->C == row->z) return;
+    for (int64_t k = 0; k < p * p; k++) {
+        plane[k] = reel_wan_dit_plane(y * p + k / p, x->h);
+        plane[p * p + k] = reel_wan_dit_plane(at * p + k % p, x->w);
+    }
+}
+
 static void fill_clip(void *context, int64_t i, int lane) {
     (void)lane;
     const filling *f = context;
@@ -145,7 +159,9 @@ static void fill_clip(void *context, int64_t i, int lane) {
         const int64_t frame = k / (h * w), y = k / w % h, at = k % w, token = clip->first + k;
         const bool known = (clip->known >> frame & 1) != 0;
         const reel_bf16 *from = x->data + ((frame * x->h + y * p) * x->w + at * p) * row->z;
-        fill_token(row, from, x->w, known ? clean : noised, row->tokens + token * width, target);
+        float *into = row->tokens + token * row->C * p * p;
+        fill_token(row, from, x->w, known ? clean : noised, into, target);
+        fill_planes(row, x, y, at, into);
         row->weight[token] = known ? 0 : 1;
         row->map[token] = (int32_t)(2 * i + known);
         row->positions[3 * token] = (int32_t)frame;
@@ -156,8 +172,9 @@ static void fill_clip(void *context, int64_t i, int lane) {
 
 /* What is behind the last clip. */
 static void fill_rest(reel_row *row) {
-    const int64_t width = row->z * row->patch * row->patch, end = used(row), n = row->T - end;
-    memset(row->tokens + end * width, 0, (size_t)(n * width) * sizeof(float));
+    const int64_t P = row->patch * row->patch, width = row->z * P, end = used(row);
+    const int64_t n = row->T - end;
+    memset(row->tokens + end * row->C * P, 0, (size_t)(n * row->C * P) * sizeof(float));
     memset(row->target + end * width, 0, (size_t)(n * width) * sizeof(float));
     memset(row->weight + end, 0, (size_t)n * sizeof(float));
     memset(row->map + end, 0, (size_t)n * sizeof(int32_t));

@@ -44,10 +44,11 @@ typedef struct reel_row_clip {
 typedef struct reel_row {
     reel_env *env;
     int64_t T, N, X, z, patch; /* patch: of height and width; in time 1 */
+    int64_t C;                 /* channels of tokens: z, and the planes of a place */
     reel_objective objective;
     int64_t n;             /* clips */
     reel_row_clip *clip;   /* [N] */
-    float *tokens;         /* [T,z P]: channels slowest */
+    float *tokens;         /* [T,C P]: channels slowest */
     float *target;         /* [T,P z]: channels fastest */
     float *weight;         /* [T]: 0 or 1 */
     float *level;          /* [2N]: clip i's is 2i, of its known frames 2i + 1 */
@@ -60,9 +61,18 @@ typedef struct reel_row {
     float *text_mask;      /* [N,X]: the same */
 } reel_row;
 
-/* patch divides the latent grids. The caller deinits, whatever happened. */
-REEL_MUST_USE reel_status reel_row_init(reel_env *env, int64_t T, int64_t N, int64_t X, int64_t z,
-                                        int64_t patch, reel_objective objective, reel_row *row);
+/* Sizes of a row. */
+typedef struct reel_row_options {
+    int64_t T, N, X; /* tokens, clips at most, tokens of a text */
+    int64_t z;       /* channels of latents */
+    int64_t patch;   /* divides the latent grids */
+    bool planes;     /* tokens say where they stand (models/wan/dit.h) */
+    reel_objective objective;
+} reel_row_options;
+
+/* The caller deinits, whatever happened. */
+REEL_MUST_USE reel_status reel_row_init(reel_env *env, const reel_row_options *options,
+                                        reel_row *row);
 void reel_row_deinit(reel_row *row);
 
 /* Tokens of a clip. */

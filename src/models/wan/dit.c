@@ -328,6 +328,14 @@ reel_wan_dit_config reel_wan_dit_config_default(void) {
                                  .eps = 1e-6};
 }
 
+bool reel_wan_dit_has_planes(const reel_wan_dit_config *c) {
+    return !c->image_dim && c->in_channels == c->out_channels + REEL_WAN_DIT_PLANES;
+}
+
+float reel_wan_dit_plane(int64_t i, int64_t n) {
+    return (float)(2 * i + 1) / (float)n - 1;
+}
+
 reel_status reel_wan_dit_config_check(reel_env *env, const reel_wan_dit_config *c) {
     const struct {
         const char *name;

@@ -38,6 +38,17 @@ reel_wan_dit_config reel_wan_dit_config_default(void);
 REEL_MUST_USE reel_status reel_wan_dit_config_check(reel_env *env,
                                                     const reel_wan_dit_config *config);
 
+/* A transformer that takes two channels more than it gives is shown where each latent stands: two
+ * planes behind the latents, the row and the column of its frame, from -1 to 1 (Liu et al. 2018,
+ * "An intriguing failing of convolutional neural networks and the CoordConv solution"). Rotations
+ * say only how far apart two tokens are, and out of pure noise nothing tells top from bottom; a
+ * small model that has seen tens of thousands of clips, not millions, puts the ground above the
+ * sky. */
+enum { REEL_WAN_DIT_PLANES = 2 };
+bool reel_wan_dit_has_planes(const reel_wan_dit_config *config);
+/* What stands in a plane at row (or column) i of n: (2 i + 1) / n - 1. */
+float reel_wan_dit_plane(int64_t i, int64_t n);
+
 /* What a forward takes. A batch of equal clips has one row of T tokens for each; clips of different
  * sizes share a row, one after another, with offsets that keep attention inside each. */
 typedef struct reel_wan_dit_input {
