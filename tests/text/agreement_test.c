@@ -1,5 +1,6 @@
 /* Ids equal those of sentencepiece's own program, spm_encode, on a hundred thousand lines of
- * English, Chinese, emoji and malformed UTF-8; by a model that spm_train made, and by one of ours.
+ * English, Chinese, emoji and malformed UTF-8 by a model that spm_train made, and on a fifth of
+ * them by one of ours, which spells in bytes what has no piece.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -141,7 +142,7 @@ static bool ids_are(const reel_tokens *tokens, char *said) {
     return *rest == '\n';
 }
 
-static void compare(place *p, const char *model) {
+static void compare(place *p, const char *model, uint64_t n_lines) {
     const reel_encode_options bare = {0};
     reel_tokenizer *t = NULL;
     char text[LINE_BYTES];
@@ -149,12 +150,12 @@ static void compare(place *p, const char *model) {
     size_t room = 0;
     int64_t n_ids = 0;
     if (reel_tokenizer_open(p->env, model, &t) != REEL_OK) fail_msg("%s", reel_env_message(p->env));
-    write_lines(p->lines, N_LINES, false);
+    write_lines(p->lines, n_lines, false);
     assert_int_equal(
         run("spm_encode --model='%s' --output_format=id <'%s' >'%s'", model, p->lines, p->ids), 0);
     FILE *ids = fopen(p->ids, "rb");
     assert_non_null(ids);
-    for (uint64_t i = 0; i < N_LINES; i++) {
+    for (uint64_t i = 0; i < n_lines; i++) {
         reel_tokens tokens = {0};
         const int64_t bytes = write_line(i, false, text);
         assert_int_equal(reel_tokenizer_encode(t, text, bytes, &bare, &tokens), REEL_OK);
@@ -163,8 +164,8 @@ static void compare(place *p, const char *model) {
         n_ids += tokens.n;
         reel_tokens_deinit(p->env, &tokens);
     }
-    print_message("%d lines, %" PRId64 " ids\n", N_LINES, n_ids);
-    assert_true(n_ids > 10 * N_LINES);
+    print_message("%" PRIu64 " lines, %" PRId64 " ids\n", n_lines, n_ids);
+    assert_true(n_ids > 10 * (int64_t)n_lines);
     free(said);
     fclose(ids);
     reel_tokenizer_close(&t);
@@ -185,7 +186,7 @@ static void test_agreement_on_a_model_of_spm_train(void **state) {
             " >/dev/null 2>&1",
             p->lines, p->folder),
         0);
-    compare(p, model);
+    compare(p, model, N_LINES);
 }
 
 static void test_agreement_on_a_model_of_ours(void **state) {
@@ -200,7 +201,7 @@ static void test_agreement_on_a_model_of_ours(void **state) {
     snprintf(model, sizeof model, "%s/spiece.model", p->folder);
     if (reel_tokenizer_train(p->env, model, &options, next_line, &source, NULL) != REEL_OK)
         fail_msg("%s", reel_env_message(p->env));
-    compare(p, model);
+    compare(p, model, N_LINES / 5);
 }
 
 static int set_up(void **state) {
