@@ -203,6 +203,7 @@ static reel_status write_clip(reel_env *env, const char *path, reel_video_format
     return status;
 }
 
+#if REEL_FFMPEG
 static reel_status replace_mp4(reel_env *env, const fault_place *place) {
     return write_clip(env, place->target, REEL_VIDEO_MP4);
 }
@@ -255,6 +256,7 @@ static reel_status read_clip(reel_env *env, const fault_place *place) {
     reel_video_reader_close(&r);
     return status;
 }
+#endif
 
 /* ---- tape, with ops and parameters on it ---- */
 
