@@ -1,0 +1,165 @@
+#include "train/row.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+
+enum { Z = 3, PATCH = 2, WIDTH = Z * PATCH * PATCH, T = 40, N = 4, X = 5 };
+
+typedef struct fixture {
+    reel_env *env;
+    reel_row row;
+    reel_bf16 data[4 * 4 * 6 * Z]; /* [f,h,w,z] */
+    reel_latent_clip clip;         /* 4 frames of 4 x 6: 6 tokens each */
+} fixture;
+
+static void open_fixture(fixture *f, reel_objective objective) {
+    assert_int_equal(reel_env_new(NULL, &f->env), REEL_OK);
+    assert_int_equal(reel_row_init(f->env, T, N, X, Z, PATCH, objective, &f->row), REEL_OK);
+    for (int i = 0; i < 4 * 4 * 6 * Z; i++)
+        f->data[i] = reel_f32_to_bf16((float)(i % 97) / 16);
+    f->clip = (reel_latent_clip){.index = 7, .f = 4, .h = 4, .w = 6, .data = f->data};
+}
+
+static void close_fixture(fixture *f) {
+    reel_row_deinit(&f->row);
+    reel_env_free(&f->env);
+}
+
+/* x0 of frame, row, column, channel. */
+static float value(const fixture *f, int frame, int y, int x, int c) {
+    return reel_bf16_to_f32(f->data[((frame * 4 + y) * 6 + x) * Z + c]);
+}
+
+static void test_row_tokens_are_patches_channels_slowest(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    assert_true(reel_row_add(&f.row, &f.clip, 0, 0, 0)); /* t = 0: the clip itself */
+    reel_row_fill(&f.row, 1);
+    for (int frame = 0; frame < 4; frame++)
+        for (int y = 0; y < 2; y++)
+            for (int x = 0; x < 3; x++)
+                for (int c = 0; c < Z; c++)
+                    for (int k = 0; k < 4; k++) {
+                        const int token = (frame * 2 + y) * 3 + x;
+                        const float wanted = value(&f, frame, 2 * y + k / 2, 2 * x + k % 2, c);
+                        assert_true(f.row.tokens[token * WIDTH + c * 4 + k] == wanted);
+                    }
+    assert_memory_equal(f.row.positions + 3 * 10, ((const int32_t[]){1, 1, 1}), 12);
+    close_fixture(&f);
+}
+
+static void test_row_flow_mixes_and_points_from_data_to_noise(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.25, 0, 8);
+    reel_row_fill(&f.row, 1);
+    for (int i = 0; i < 24 * WIDTH; i++) {
+        const int token = i / WIDTH, k = i / Z % 4, c = i % Z;
+        const float eps = reel_rng_normal(1, reel_rng_stream("row noise"), (uint64_t)(8 + i));
+        const float x0 = value(&f, token / 6, token / 3 % 2 * 2 + k / 2, token % 3 * 2 + k % 2, c);
+        const float x = f.row.tokens[token * WIDTH + c * 4 + k];
+        assert_true(fabsf(f.row.target[i] - (eps - x0)) < 1e-6f);
+        assert_true(fabsf(x - (0.75f * x0 + 0.25f * eps)) < 1e-6f);
+    }
+    assert_true(f.row.level[0] == 250 && f.row.level[1] == 0);
+    close_fixture(&f);
+}
+
+static void test_row_velocity_and_noise_give_the_data_back(void **state) {
+    (void)state;
+    for (int objective = REEL_OBJECTIVE_EPSILON; objective <= REEL_OBJECTIVE_V; objective++) {
+        fixture f;
+        open_fixture(&f, (reel_objective)objective);
+        reel_row_clear(&f.row);
+        reel_row_add(&f.row, &f.clip, 0.4, 0, 0);
+        reel_row_fill(&f.row, 1);
+        const double at = (0.4 + 0.008) / 1.008 * 1.57079632679489661923;
+        const double signal = cos(at) / cos(0.008 / 1.008 * 1.57079632679489661923);
+        const double noise = sqrt(1 - signal * signal);
+        const double x = (double)f.row.tokens[0], target = (double)f.row.target[0];
+        const double x0 = objective == REEL_OBJECTIVE_V ? signal * x - noise * target
+                                                        : (x - noise * target) / signal;
+        assert_true(fabs(x0 - (double)value(&f, 0, 0, 0, 0)) < 1e-5);
+        close_fixture(&f);
+    }
+}
+
+static void test_row_known_frames_are_clean_and_weigh_nothing(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.5, 1u << 2, 0);
+    reel_row_fill(&f.row, 1);
+    for (int token = 0; token < 24; token++) {
+        const bool known = token / 6 == 2;
+        assert_true(f.row.weight[token] == (known ? 0 : 1));
+        assert_int_equal(f.row.map[token], known);
+        if (known)
+            assert_true(f.row.tokens[token * WIDTH] ==
+                        value(&f, 2, token / 3 % 2 * 2, token % 3 * 2, 0));
+    }
+    close_fixture(&f);
+}
+
+static void test_row_packs_until_it_is_full(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    reel_latent_clip two = f.clip, image = f.clip;
+    two.f = 2;
+    image.f = 1;
+    assert_true(reel_row_add(&f.row, &f.clip, 0.1, 0, 0));    /* 24 tokens */
+    assert_true(reel_row_add(&f.row, &two, 0.2, 0, 1000));    /* 12 */
+    assert_false(reel_row_add(&f.row, &image, 0.3, 0, 2000)); /* 6 do not fit into 4 */
+    const int32_t ids[7] = {9, 8, 7, 6, 5, 4, 3};
+    reel_row_set_text(&f.row, 1, ids, 7); /* cut to X */
+    reel_row_fill(&f.row, 1);
+    assert_memory_equal(f.row.offsets, ((const int32_t[]){0, 24, 36, 36, 36, 40}), 24);
+    assert_memory_equal(f.row.text_offsets, ((const int32_t[]){0, 5, 10, 15, 20, 20}), 24);
+    assert_memory_equal(f.row.ids + X, ids, X * sizeof *ids);
+    assert_int_equal(f.row.key_mask[X - 1] + f.row.key_mask[X], 1);
+    for (int token = 36; token < T; token++)
+        assert_true(f.row.weight[token] == 0 && f.row.target[token * WIDTH] == 0);
+    close_fixture(&f);
+}
+
+static void test_row_error_is_the_mean_over_what_weighs(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    float y[T * WIDTH];
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.5, 1, 0);
+    reel_row_fill(&f.row, 1);
+    memcpy(y, f.row.target, sizeof y);
+    assert_true(reel_row_error(&f.row, y, 0) == 0);
+    for (int i = 0; i < T * WIDTH; i++)
+        y[i] += i < 6 * WIDTH ? 100 : 2; /* frame 0 is known and does not count */
+    assert_true(fabs(reel_row_error(&f.row, y, 0) - 4) < 1e-5);
+    close_fixture(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_row_tokens_are_patches_channels_slowest),
+        cmocka_unit_test(test_row_flow_mixes_and_points_from_data_to_noise),
+        cmocka_unit_test(test_row_velocity_and_noise_give_the_data_back),
+        cmocka_unit_test(test_row_known_frames_are_clean_and_weigh_nothing),
+        cmocka_unit_test(test_row_packs_until_it_is_full),
+        cmocka_unit_test(test_row_error_is_the_mean_over_what_weighs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
