@@ -360,7 +360,12 @@ static reel_status save(void *context, bool at_end) {
                 .text_encoder_weights = text,
                 .vae = r->recipe->dit.vae,
                 .tokenizer = r->recipe->dit.tokenizer,
-                .shift = r->recipe->dit.shift});
+                .shift = r->recipe->dit.shift,
+                .width = r->recipe->data.bucket[0].width,
+                .height = r->recipe->data.bucket[0].height,
+                .frames = r->recipe->data.bucket[0].frames,
+                .fps = r->recipe->data.fps,
+                .text_length = r->recipe->text.tokens});
     reel_params_free(&transformer);
     reel_params_free(&text);
     return status;

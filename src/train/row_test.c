@@ -1,114 +1,203 @@
-/* Rows of packed clips: which number stands where, by hand. */
 #include "train/row.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
-#include <math.h>
 
+#include "base/rng.h"
 #include "models/wan/dit.h"
-#include "support/op_check.h"
 
-enum { Z = 3, H = 4, W = 2, F = 2, P = 2, TOKENS = F * (H / P) * (W / P), WIDTH = Z * P * P };
+enum { Z = 3, PATCH = 2, WIDTH = Z * PATCH * PATCH, T = 40, N = 4, X = 5 };
 
-static reel_bf16 latent[F * H * W * Z];
-
-static reel_latent_clip clip(void) {
-    for (int i = 0; i < F * H * W * Z; i++)
-        latent[i] = reel_f32_to_bf16((float)i); /* exact up to 256 */
-    return (reel_latent_clip){.f = F, .h = H, .w = W, .data = latent};
-}
-
-static float value(int64_t f, int64_t y, int64_t x, int64_t c) {
-    return (float)(((f * H + y) * W + x) * Z + c);
-}
-
-static reel_row filled(reel_env *env, bool planes, double t, uint64_t known) {
-    const reel_row_options o = {.T = TOKENS + 3,
-                                .N = 2,
-                                .X = 4,
-                                .z = Z,
-                                .patch = P,
-                                .planes = planes,
-                                .objective = REEL_OBJECTIVE_FLOW};
+typedef struct fixture {
+    reel_env *env;
     reel_row row;
-    assert_int_equal(reel_row_init(env, &o, &row), REEL_OK);
-    const reel_latent_clip c = clip();
-    reel_row_clear(&row);
-    assert_true(reel_row_add(&row, &c, t, known, 0));
-    assert_false(reel_row_add(&row, &c, t, known, 0)); /* no room for a second one */
-    reel_row_fill(&row, 7);
-    return row;
+    reel_bf16 data[4 * 4 * 6 * Z]; /* [f,h,w,z] */
+    reel_latent_clip clip;         /* 4 frames of 4 x 6: 6 tokens each */
+} fixture;
+
+static const reel_row_options sizes = {.T = T, .N = N, .X = X, .z = Z, .patch = PATCH};
+
+static void open_fixture_with(fixture *f, const reel_row_options *o) {
+    assert_int_equal(reel_env_new(NULL, &f->env), REEL_OK);
+    assert_int_equal(reel_row_init(f->env, o, &f->row), REEL_OK);
+    for (int i = 0; i < 4 * 4 * 6 * Z; i++)
+        f->data[i] = reel_f32_to_bf16((float)(i % 97) / 16);
+    f->clip = (reel_latent_clip){.index = 7, .f = 4, .h = 4, .w = 6, .data = f->data};
 }
 
-/* Tokens hold channels slowest, targets channels fastest, as the transformer takes and gives. */
-static void test_row_tokens_and_targets_have_their_orders(void **state) {
-    (void)state;
-    reel_env *env = op_test_env(2);
-    reel_row row = filled(env, false, 0, 0); /* no noise: tokens are latents */
-    for (int64_t k = 0; k < TOKENS; k++) {
-        const int64_t f = k / (H / P), y = k % (H / P); /* W / P is 1 */
-        assert_int_equal(row.positions[3 * k], f);
-        assert_int_equal(row.positions[3 * k + 1], y);
-        for (int64_t c = 0; c < Z; c++)
-            for (int64_t i = 0; i < P * P; i++) {
-                const float x0 = value(f, y * P + i / P, i % P, c);
-                assert_float_equal(row.tokens[k * WIDTH + c * P * P + i], x0, 0);
-                /* target = eps - x0, eps normal */
-                assert_true(fabsf(row.target[k * WIDTH + i * Z + c] + x0) < 6);
-            }
-    }
-    reel_row_deinit(&row);
-    reel_env_free(&env);
+static void open_fixture(fixture *f, reel_objective objective) {
+    reel_row_options o = sizes;
+    o.objective = objective;
+    open_fixture_with(f, &o);
 }
 
-static void test_row_planes_say_where_a_token_stands(void **state) {
+static void close_fixture(fixture *f) {
+    reel_row_deinit(&f->row);
+    reel_env_free(&f->env);
+}
+
+/* x0 of frame, row, column, channel. */
+static float value(const fixture *f, int frame, int y, int x, int c) {
+    return reel_bf16_to_f32(f->data[((frame * 4 + y) * 6 + x) * Z + c]);
+}
+
+static void test_row_tokens_are_patches_channels_slowest(void **state) {
     (void)state;
-    reel_env *env = op_test_env(2);
-    reel_row plain = filled(env, false, 0.5, 0), row = filled(env, true, 0.5, 0);
-    enum { WIDE = (Z + REEL_WAN_DIT_PLANES) * P * P };
-    assert_int_equal(row.C, Z + REEL_WAN_DIT_PLANES);
-    for (int64_t k = 0; k < TOKENS; k++) {
-        const float *plane = row.tokens + k * WIDE + WIDTH;
-        for (int64_t i = 0; i < P * P; i++) {
-            const int64_t y = k % (H / P) * P + i / P, x = i % P;
-            assert_float_equal(plane[i], (2 * (float)y + 1) / H - 1, 1e-6);
-            assert_float_equal(plane[P * P + i], (2 * (float)x + 1) / W - 1, 1e-6);
-        }
-        assert_memory_equal(row.tokens + k * WIDE, plain.tokens + k * WIDTH, WIDTH * sizeof(float));
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    assert_true(reel_row_add(&f.row, &f.clip, 0, 0, 0)); /* t = 0: the clip itself */
+    reel_row_fill(&f.row, 1);
+    for (int frame = 0; frame < 4; frame++)
+        for (int y = 0; y < 2; y++)
+            for (int x = 0; x < 3; x++)
+                for (int c = 0; c < Z; c++)
+                    for (int k = 0; k < 4; k++) {
+                        const int token = (frame * 2 + y) * 3 + x;
+                        const float wanted = value(&f, frame, 2 * y + k / 2, 2 * x + k % 2, c);
+                        assert_true(f.row.tokens[token * WIDTH + c * 4 + k] == wanted);
+                    }
+    assert_memory_equal(f.row.positions + 3 * 10, ((const int32_t[]){1, 1, 1}), 12);
+    close_fixture(&f);
+}
+
+static void test_row_flow_mixes_and_points_from_data_to_noise(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.25, 0, 8);
+    reel_row_fill(&f.row, 1);
+    for (int i = 0; i < 24 * WIDTH; i++) {
+        const int token = i / WIDTH, k = i / Z % 4, c = i % Z;
+        const float eps = reel_rng_normal(1, reel_rng_stream("row noise"), (uint64_t)(8 + i));
+        const float x0 = value(&f, token / 6, token / 3 % 2 * 2 + k / 2, token % 3 * 2 + k % 2, c);
+        const float x = f.row.tokens[token * WIDTH + c * 4 + k];
+        assert_true(fabsf(f.row.target[i] - (eps - x0)) < 1e-6f);
+        assert_true(fabsf(x - (0.75f * x0 + 0.25f * eps)) < 1e-6f);
     }
-    assert_memory_equal(row.target, plain.target, TOKENS * WIDTH * sizeof(float));
-    reel_row_deinit(&plain);
-    reel_row_deinit(&row);
-    reel_env_free(&env);
+    assert_true(f.row.level[0] == 250 && f.row.level[1] == 0);
+    close_fixture(&f);
+}
+
+static void test_row_velocity_and_noise_give_the_data_back(void **state) {
+    (void)state;
+    for (int objective = REEL_OBJECTIVE_EPSILON; objective <= REEL_OBJECTIVE_V; objective++) {
+        fixture f;
+        open_fixture(&f, (reel_objective)objective);
+        reel_row_clear(&f.row);
+        reel_row_add(&f.row, &f.clip, 0.4, 0, 0);
+        reel_row_fill(&f.row, 1);
+        const double at = (0.4 + 0.008) / 1.008 * 1.57079632679489661923;
+        const double signal = cos(at) / cos(0.008 / 1.008 * 1.57079632679489661923);
+        const double noise = sqrt(1 - signal * signal);
+        const double x = (double)f.row.tokens[0], target = (double)f.row.target[0];
+        const double x0 = objective == REEL_OBJECTIVE_V ? signal * x - noise * target
+                                                        : (x - noise * target) / signal;
+        assert_true(fabs(x0 - (double)value(&f, 0, 0, 0, 0)) < 1e-5);
+        close_fixture(&f);
+    }
 }
 
 static void test_row_known_frames_are_clean_and_weigh_nothing(void **state) {
     (void)state;
-    reel_env *env = op_test_env(2);
-    reel_row row = filled(env, false, 1, 1); /* all noise, but frame 0 is known */
-    const int64_t plane = TOKENS / F;
-    for (int64_t k = 0; k < row.T; k++)
-        assert_float_equal(row.weight[k], k >= plane && k < TOKENS ? 1 : 0, 0);
-    assert_float_equal(row.level[row.map[0]], 0, 0);
-    assert_float_equal(row.level[row.map[plane]], 1000, 0);
-    assert_float_equal(row.tokens[0], value(0, 0, 0, 0), 0);
-    /* pure noise: x = eps, target = eps - x0 */
-    assert_float_equal(row.tokens[plane * WIDTH] - row.target[plane * WIDTH], value(1, 0, 0, 0),
-                       1e-4);
-    assert_int_equal(row.offsets[1], TOKENS);
-    assert_int_equal(row.offsets[3], row.T); /* what is behind the clips is a clip of its own */
-    reel_row_deinit(&row);
-    reel_env_free(&env);
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.5, 1u << 2, 0);
+    reel_row_fill(&f.row, 1);
+    for (int token = 0; token < 24; token++) {
+        const bool known = token / 6 == 2;
+        assert_true(f.row.weight[token] == (known ? 0 : 1));
+        assert_int_equal(f.row.map[token], known);
+        if (known)
+            assert_true(f.row.tokens[token * WIDTH] ==
+                        value(&f, 2, token / 3 % 2 * 2, token % 3 * 2, 0));
+    }
+    close_fixture(&f);
+}
+
+static void test_row_planes_say_where_a_token_stands(void **state) {
+    (void)state;
+    enum { P = PATCH * PATCH, WIDE = (Z + REEL_WAN_DIT_PLANES) * P };
+    fixture f, plain;
+    reel_row_options o = sizes;
+    o.planes = true;
+    open_fixture_with(&f, &o);
+    open_fixture(&plain, REEL_OBJECTIVE_FLOW);
+    fixture *both[] = {&f, &plain};
+    for (int i = 0; i < 2; i++) {
+        reel_row_clear(&both[i]->row);
+        assert_true(reel_row_add(&both[i]->row, &both[i]->clip, 0.5, 0, 0));
+        reel_row_fill(&both[i]->row, 1);
+    }
+    for (int token = 0; token < 24; token++) {
+        const float *row = f.row.tokens + token * WIDE;
+        assert_memory_equal(row, plain.row.tokens + token * WIDTH, WIDTH * sizeof(float));
+        for (int k = 0; k < P; k++) {
+            const int y = token / 3 % 2 * 2 + k / 2, x = token % 3 * 2 + k % 2;
+            assert_true(fabsf(row[WIDTH + k] - ((2 * (float)y + 1) / 4 - 1)) < 1e-6f);
+            assert_true(fabsf(row[WIDTH + P + k] - ((2 * (float)x + 1) / 6 - 1)) < 1e-6f);
+        }
+    }
+    assert_memory_equal(f.row.target, plain.row.target, 24 * WIDTH * sizeof(float));
+    close_fixture(&f);
+    close_fixture(&plain);
+}
+
+static void test_row_packs_until_it_is_full(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    reel_latent_clip two = f.clip, image = f.clip;
+    two.f = 2;
+    image.f = 1;
+    assert_true(reel_row_add(&f.row, &f.clip, 0.1, 0, 0));    /* 24 tokens */
+    assert_true(reel_row_add(&f.row, &two, 0.2, 0, 1000));    /* 12 */
+    assert_false(reel_row_add(&f.row, &image, 0.3, 0, 2000)); /* 6 do not fit into 4 */
+    const int32_t ids[7] = {9, 8, 7, 6, 5, 4, 3};
+    reel_row_set_text(&f.row, 1, ids, 7); /* cut to X */
+    reel_row_fill(&f.row, 1);
+    assert_memory_equal(f.row.offsets, ((const int32_t[]){0, 24, 36, 36, 36, 40}), 24);
+    assert_memory_equal(f.row.text_offsets, ((const int32_t[]){0, 5, 10, 15, 20, 20}), 24);
+    assert_memory_equal(f.row.ids + X, ids, X * sizeof *ids);
+    assert_int_equal(f.row.key_mask[X - 1] + f.row.key_mask[X], 1);
+    for (int token = 36; token < T; token++)
+        assert_true(f.row.weight[token] == 0 && f.row.target[token * WIDTH] == 0);
+    close_fixture(&f);
+}
+
+static void test_row_error_is_the_mean_over_what_weighs(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    float y[T * WIDTH];
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.5, 1, 0);
+    reel_row_fill(&f.row, 1);
+    memcpy(y, f.row.target, sizeof y);
+    assert_true(reel_row_error(&f.row, y, 0) == 0);
+    for (int i = 0; i < T * WIDTH; i++)
+        y[i] += i < 6 * WIDTH ? 100 : 2; /* frame 0 is known and does not count */
+    assert_true(fabs(reel_row_error(&f.row, y, 0) - 4) < 1e-5);
+    close_fixture(&f);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_row_tokens_and_targets_have_their_orders),
-        cmocka_unit_test(test_row_planes_say_where_a_token_stands),
+        cmocka_unit_test(test_row_tokens_are_patches_channels_slowest),
+        cmocka_unit_test(test_row_flow_mixes_and_points_from_data_to_noise),
+        cmocka_unit_test(test_row_velocity_and_noise_give_the_data_back),
         cmocka_unit_test(test_row_known_frames_are_clean_and_weigh_nothing),
+        cmocka_unit_test(test_row_planes_say_where_a_token_stands),
+        cmocka_unit_test(test_row_packs_until_it_is_full),
+        cmocka_unit_test(test_row_error_is_the_mean_over_what_weighs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

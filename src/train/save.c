@@ -96,6 +96,46 @@ static reel_status write_scheduler(reel_env *env, const char *folder,
     return status;
 }
 
+/* Reel's own object in the index, which diffusers passes over: sizes to generate when nothing is
+ * said, and how many rows of text the transformer knows. */
+static void write_own(reel_json_out *out, const reel_saved_model *m) {
+    const struct {
+        const char *key;
+        int64_t value;
+    } whole[] = {{"width", m->width},
+                 {"height", m->height},
+                 {"frames", m->frames},
+                 {"text_length", m->text_length},
+                 {"steps", 20}};
+    reel_json_out_object_begin(out);
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        reel_json_out_key(out, whole[i].key);
+        reel_json_out_int(out, whole[i].value);
+    }
+    reel_json_out_key(out, "fps");
+    reel_json_out_real(out, m->fps);
+    reel_json_out_key(out, "cfg_scale");
+    reel_json_out_real(out, 3);
+    reel_json_out_end(out);
+}
+
+/* The index with that object put behind its last field. */
+static reel_status join(reel_env *env, const char *path, const reel_json_out *index,
+                        const reel_json_out *own) {
+    const char *a, *b;
+    int64_t n_a, n_b;
+    reel_status status = reel_json_out_text(index, &a, &n_a);
+    if (status == REEL_OK) status = reel_json_out_text(own, &b, &n_b);
+    if (status != REEL_OK) return status;
+    char *text = reel_alloc(env, n_a + n_b + 16, "save");
+    if (!text) return REEL_E_NOMEM;
+    const int n =
+        snprintf(text, (size_t)(n_a + n_b + 16), "%.*s,\"_reel\":%s}", (int)n_a - 1, a, b);
+    status = reel_file_write(env, path, text, n);
+    reel_free(env, text);
+    return status;
+}
+
 static reel_status write_index(reel_env *env, const char *folder, const reel_saved_model *m,
                                const reel_component_config *vae,
                                const reel_scheduler_config *scheduler) {
@@ -109,12 +149,15 @@ static reel_status write_index(reel_env *env, const char *folder, const reel_sav
         [REEL_COMPONENT_TRANSFORMER] = &m->transformer,
         [REEL_COMPONENT_VAE] = vae,
         [REEL_COMPONENT_TEXT_ENCODER] = &m->text_encoder};
-    reel_json_out out;
+    reel_json_out out, own;
     reel_json_out_init(&out, env);
+    reel_json_out_init(&own, env);
     reel_model_index_write(&out, &index, config, reel_scheduler_class(scheduler));
+    write_own(&own, m);
     snprintf(path, sizeof path, "%s/model_index.json", folder);
-    const reel_status status = write_json(env, path, &out);
+    const reel_status status = join(env, path, &out, &own);
     reel_json_out_deinit(&out);
+    reel_json_out_deinit(&own);
     return status;
 }
 

@@ -20,6 +20,9 @@ typedef struct reel_saved_model {
     const char *vae;       /* folder whose vae/ is copied */
     const char *tokenizer; /* a spiece.model, copied */
     double shift;          /* of the scheduler */
+    /* what it was trained on, for those who ask for nothing else */
+    int64_t width, height, frames, text_length;
+    double fps;
 } reel_saved_model;
 
 /* Writes all parts, the scheduler's configuration and model_index.json. */

@@ -68,6 +68,9 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     killed_run "$work/dit-killed" $dit
     same_tensors "$work/dit/$last" "$work/dit-killed/$last"
     [ -s "$work/dit/model/model_index.json" ] || complain "no model folder"
+    grep -q '"_reel":{"width":32,"height":32,"frames":5,"text_length":32' \
+        "$work/dit/model/model_index.json" || complain "the folder does not say what it was made for"
+    expect 0 "$REEL" info "$work/dit/model"
     grep -q '"swap"' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
     expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
 else
