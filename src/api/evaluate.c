@@ -21,12 +21,12 @@ static bool tell(void *context, const char *part, int64_t done, int64_t total) {
     return o->progress && o->progress(o->context, part, done, total);
 }
 
-static reel_status write_json(reel_env *env, const reel_report *report, const char *path) {
+static reel_status write_json(reel_env *env, const reel_scores *report, const char *path) {
     reel_json_out out;
     const char *text;
     int64_t bytes;
     reel_json_out_init(&out, env);
-    reel_report_write(report, &out);
+    reel_scores_write(report, &out);
     reel_status status = reel_json_out_text(&out, &text, &bytes);
     if (status == REEL_OK) status = reel_file_write(env, path, text, bytes);
     reel_json_out_deinit(&out);
@@ -35,12 +35,12 @@ static reel_status write_json(reel_env *env, const reel_report *report, const ch
 
 static reel_status evaluate(reel_env *env, const reel_eval_options *eval,
                             const reel_evaluate_options *o) {
-    reel_report report;
-    reel_report_init(&report, env);
+    reel_scores report;
+    reel_scores_init(&report, env);
     reel_status status = reel_eval_run(env, eval, &report);
-    if (status == REEL_OK && o->line) reel_report_table(&report, o->line, o->context);
+    if (status == REEL_OK && o->line) reel_scores_table(&report, o->line, o->context);
     if (status == REEL_OK && o->json) status = write_json(env, &report, o->json);
-    reel_report_deinit(&report);
+    reel_scores_deinit(&report);
     return status;
 }
 

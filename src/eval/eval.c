@@ -60,23 +60,23 @@ reel_status reel_eval_told(reel_eval *e, const char *part, int64_t done, int64_t
 }
 
 static reel_status add(reel_eval *e, const char *section, const char *group, const char *name,
-                       reel_report_row row) {
+                       reel_scores_row row) {
     snprintf(row.section, sizeof row.section, "%s", section);
     snprintf(row.group, sizeof row.group, "%s", group);
     snprintf(row.name, sizeof row.name, "%s", name);
-    return reel_report_add(e->report, &row);
+    return reel_scores_add(e->report, &row);
 }
 
 reel_status reel_eval_add(reel_eval *e, const char *section, const char *group, const char *name,
                           double value, double reference, int64_t n) {
     return add(e, section, group, name,
-               (reel_report_row){.value = value, .reference = reference, .n = n});
+               (reel_scores_row){.value = value, .reference = reference, .n = n});
 }
 
 reel_status reel_eval_add_share(reel_eval *e, const char *section, const char *group,
                                 const char *name, int64_t right, int64_t right_real, int64_t n) {
     return add(e, section, group, name,
-               (reel_report_row){.value = (double)right / (double)n,
+               (reel_scores_row){.value = (double)right / (double)n,
                                  .reference =
                                      right_real < 0 ? (double)NAN : (double)right_real / (double)n,
                                  .n = n,
@@ -148,7 +148,7 @@ static reel_status check(reel_env *env, const reel_eval_options *o) {
     return REEL_OK;
 }
 
-reel_status reel_eval_run(reel_env *env, const reel_eval_options *options, reel_report *report) {
+reel_status reel_eval_run(reel_env *env, const reel_eval_options *options, reel_scores *report) {
     reel_eval e = {.env = env,
                    .o = options,
                    .report = report,

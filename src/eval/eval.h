@@ -12,7 +12,7 @@
 #ifndef REEL_EVAL_EVAL_H
 #define REEL_EVAL_EVAL_H
 
-#include "eval/report.h"
+#include "eval/scores.h"
 #include "tape/op.h"
 
 typedef enum reel_eval_part {
@@ -52,6 +52,6 @@ reel_eval_options reel_eval_options_default(void);
 /* Measures and adds rows to the report. Parts that the folder cannot give are left out when all
  * were asked for, else REEL_E_ARG says what is missing. REEL_E_CANCELLED when told to stop. */
 REEL_MUST_USE reel_status reel_eval_run(reel_env *env, const reel_eval_options *options,
-                                        reel_report *report);
+                                        reel_scores *report);
 
 #endif

@@ -10,7 +10,7 @@
 typedef struct reel_eval {
     reel_env *env;
     const reel_eval_options *o;
-    reel_report *report;
+    reel_scores *report;
     reel_eval_model *model;
     reel_judge_model *judge; /* NULL: none */
     reel_bucket size;

@@ -1,22 +1,22 @@
-#include "eval/report.h"
+#include "eval/scores.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-void reel_report_init(reel_report *report, reel_env *env) {
-    *report = (reel_report){.env = env};
+void reel_scores_init(reel_scores *report, reel_env *env) {
+    *report = (reel_scores){.env = env};
 }
 
-void reel_report_deinit(reel_report *r) {
+void reel_scores_deinit(reel_scores *r) {
     if (r->env) reel_free(r->env, r->row);
-    *r = (reel_report){0};
+    *r = (reel_scores){0};
 }
 
-reel_status reel_report_add(reel_report *r, const reel_report_row *row) {
+reel_status reel_scores_add(reel_scores *r, const reel_scores_row *row) {
     if (r->n == r->room) {
         const int64_t room = r->room ? 2 * r->room : 64;
-        reel_report_row *all = reel_realloc(r->env, r->row, room * (int64_t)sizeof *all, "report");
+        reel_scores_row *all = reel_realloc(r->env, r->row, room * (int64_t)sizeof *all, "report");
         if (!all) return REEL_E_NOMEM;
         r->row = all;
         r->room = room;
@@ -25,7 +25,7 @@ reel_status reel_report_add(reel_report *r, const reel_report_row *row) {
     return REEL_OK;
 }
 
-const reel_report_row *reel_report_find(const reel_report *r, const char *section,
+const reel_scores_row *reel_scores_find(const reel_scores *r, const char *section,
                                         const char *group, const char *name) {
     for (int64_t i = 0; i < r->n; i++)
         if (strcmp(r->row[i].section, section) == 0 && strcmp(r->row[i].group, group) == 0 &&
@@ -34,7 +34,7 @@ const reel_report_row *reel_report_find(const reel_report *r, const char *sectio
     return NULL;
 }
 
-static void write_row(const reel_report_row *row, reel_json_out *out) {
+static void write_row(const reel_scores_row *row, reel_json_out *out) {
     reel_json_out_key(out, row->name);
     reel_json_out_object_begin(out);
     reel_json_out_key(out, "value");
@@ -48,10 +48,10 @@ static void write_row(const reel_report_row *row, reel_json_out *out) {
     reel_json_out_end(out);
 }
 
-void reel_report_write(const reel_report *r, reel_json_out *out) {
+void reel_scores_write(const reel_scores *r, reel_json_out *out) {
     reel_json_out_object_begin(out);
     for (int64_t i = 0; i < r->n; i++) {
-        const reel_report_row *row = &r->row[i], *before = i ? row - 1 : NULL;
+        const reel_scores_row *row = &r->row[i], *before = i ? row - 1 : NULL;
         const bool section = !before || strcmp(before->section, row->section) != 0;
         const bool group = section || strcmp(before->group, row->group) != 0;
         if (before && group) reel_json_out_end(out);
@@ -71,7 +71,7 @@ void reel_report_write(const reel_report *r, reel_json_out *out) {
     reel_json_out_end(out);
 }
 
-static void figure(const reel_report_row *row, double x, char text[24]) {
+static void figure(const reel_scores_row *row, double x, char text[24]) {
     if (isnan(x))
         snprintf(text, 24, "-");
     else if (row->share)
@@ -80,13 +80,13 @@ static void figure(const reel_report_row *row, double x, char text[24]) {
         snprintf(text, 24, "%.4g", x);
 }
 
-void reel_report_table(const reel_report *r, void (*line)(void *context, const char *text),
+void reel_scores_table(const reel_scores *r, void (*line)(void *context, const char *text),
                        void *context) {
     char text[256], value[24], real[24];
     snprintf(text, sizeof text, "%-8s %-18s %-18s %10s %10s %6s", "", "", "", "model", "real", "n");
     line(context, text);
     for (int64_t i = 0; i < r->n; i++) {
-        const reel_report_row *row = &r->row[i];
+        const reel_scores_row *row = &r->row[i];
         const bool again = i && strcmp(row->section, row[-1].section) == 0 &&
                            strcmp(row->group, row[-1].group) == 0;
         figure(row, row->value, value);
