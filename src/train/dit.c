@@ -358,7 +358,7 @@ static reel_status save(void *context, bool at_end) {
                 .text_encoder = {.kind = REEL_COMPONENT_TEXT_ENCODER, .text_encoder = r->t5},
                 .transformer_weights = transformer,
                 .text_encoder_weights = text,
-                .vae = r->recipe->dit.vae,
+                .vae = r->recipe->dit.decoder[0] ? r->recipe->dit.decoder : r->recipe->dit.vae,
                 .tokenizer = r->recipe->dit.tokenizer,
                 .shift = r->recipe->dit.shift,
                 .width = r->recipe->data.bucket[0].width,

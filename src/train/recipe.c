@@ -91,6 +91,7 @@ static const field fields[] = {
     WHOLE(dit, freq_dim, 2, 65536),
     LIST(dit, patch_size, 1, 64),
     TEXT(dit, vae),
+    {"dit", "decoder", FIELD_TEXT, IN(dit, decoder), 0, 0, true},
     TEXT(dit, tokenizer),
     TEXT(dit, init),
     WHOLE(dit, lora, 0, 4096),

@@ -68,7 +68,8 @@ typedef struct reel_recipe {
     struct {
         int64_t num_attention_heads, attention_head_dim, ffn_dim, num_layers, freq_dim;
         reel_recipe_list patch_size;
-        char vae[REEL_RECIPE_TEXT];       /* folder of the trained VAE */
+        char vae[REEL_RECIPE_TEXT];     /* folder of the trained VAE */
+        char decoder[REEL_RECIPE_TEXT]; /* folder whose vae/ is saved with the model; "": dit.vae */
         char tokenizer[REEL_RECIPE_TEXT]; /* the tokenizer's file */
         char init[REEL_RECIPE_TEXT];      /* folder of a model to go on from; "": none */
         int64_t lora;                     /* rank; 0: full training */

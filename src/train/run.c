@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "ops/linear.h"
+#include "train/report.h"
 
 /* A run in progress. */
 typedef struct loop {
@@ -129,6 +130,8 @@ static reel_status validate(loop *l, bool at_end) {
         reel_json_out_deinit(&out);
     }
     if (status == REEL_OK && l->job->save) status = l->job->save(l->job->context, at_end);
+    if (status == REEL_OK)
+        status = reel_report_write(l->env, l->options->folder, l->options->folder);
     return status;
 }
 
@@ -251,6 +254,10 @@ reel_status reel_run(reel_env *env, const reel_job *job, const reel_run_options 
                                       options->recipe, &l.state, &found);
     if (status == REEL_OK) status = open_folder(env, options);
     if (status != REEL_OK) return status;
+    if (found && l.state.step >= options->recipe->run.steps) {
+        tell(&l, "done", NULL);
+        return REEL_OK;
+    }
     if (found) tell(&l, "prepare", "goes on from its last checkpoint");
     l.began_s = l.checkpoint_s = l.validate_s = reel_clock_s();
     l.validated = found ? l.state.step : -1;

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/rng.h"
 #include "data/pool.h"
 #include "data/quality.h"
+#include "media/sheet.h"
 #include "ops/concat.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
@@ -14,7 +16,7 @@
 #include "train/pca.h"
 #include "train/save.h"
 
-enum { CHANNELS = 4, PCA_CLIPS = 40, PCA_PATCHES = 8192 };
+enum { CHANNELS = 4, PCA_CLIPS = 40, PCA_PATCHES = 8192, SHOWN_CLIPS = 5, SHOWN_FRAMES = 3 };
 static const char tag[] = "vae trainer";
 
 /* A batch of crops of one size and the programs on it. */
@@ -252,10 +254,30 @@ static reel_status step(void *context, int64_t index, double rate, reel_job_step
 
 /* Sums over the held-out clips. */
 typedef struct measures {
+    reel_sheet *sheet; /* of the first clips, or NULL */
     double psnr, first, least, ssim;
     double *sum, *square; /* [z] of latents */
     int64_t n_latents;
 } measures;
+
+/* First, middle and last frame, each beside what became of it. */
+static reel_status show_clip(const vae_trainer *r, const reel_pool_clip *clip, uint8_t *decoded,
+                             double psnr, reel_sheet *sheet) {
+    const int64_t F = r->full.frames, W = r->full.width, H = r->full.height;
+    char label[32];
+    snprintf(label, sizeof label, "%.1f dB", psnr);
+    reel_status status = REEL_OK;
+    for (int64_t k = 0; k < 2 * SHOWN_FRAMES && status == REEL_OK; k++) {
+        const int64_t at = k / 2 * (F - 1) / (SHOWN_FRAMES - 1) * W * H * 3;
+        reel_picture picture;
+        status = reel_picture_init(r->env, (int)W, (int)H, &picture);
+        if (status != REEL_OK) break;
+        memcpy(picture.pixels, (k % 2 ? decoded : clip->rgb) + at, (size_t)(W * H * 3));
+        status = reel_sheet_add(sheet, &picture, k % 2 ? label : "rendered");
+        reel_picture_deinit(r->env, &picture);
+    }
+    return status;
+}
 
 static reel_status measure_clip(vae_trainer *r, int64_t i, uint8_t *u8, measures *m) {
     batch *a = &r->look;
@@ -270,6 +292,10 @@ static reel_status measure_clip(vae_trainer *r, int64_t i, uint8_t *u8, measures
     m->psnr += psnr;
     m->least = fmin(m->least, psnr);
     m->first += reel_psnr(reel_mean_square(u8, clip.rgb, n / a->F));
+    if (m->sheet && i < SHOWN_CLIPS) {
+        const reel_status shown = show_clip(r, &clip, u8, psnr, m->sheet);
+        if (shown != REEL_OK) return shown;
+    }
     const float *mean = reel_program_data(a->program, a->mean);
     const int64_t n_latents = latent_elements(r, a) / z;
     for (int64_t k = 0; k < n_latents * z; k++) {
@@ -303,6 +329,28 @@ static void take_statistics(vae_trainer *r, const measures *m) {
         r->config.latents_std[k] = (float)sqrt(fmax(variance, 1e-12));
 }
 
+static reel_status open_sheet(const vae_trainer *r, reel_sheet **sheet) {
+    reel_sheet_options o = reel_sheet_options_default();
+    o.columns = 2 * SHOWN_FRAMES;
+    o.cell_width = r->full.width > 16 ? (int)r->full.width : 16;
+    o.cell_height = r->full.height > 16 ? (int)r->full.height : 16;
+    return reel_sheet_new(r->env, &o, sheet);
+}
+
+/* A build without FFmpeg writes no pictures and trains all the same. */
+static reel_status write_sheet(const vae_trainer *r, reel_sheet *sheet) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/samples", r->options->folder);
+    reel_status status = reel_folder_make(r->env, path);
+    if (status != REEL_OK) return status;
+    snprintf(path, sizeof path, "%s/samples/step-%010lld.png", r->options->folder,
+             (long long)reel_learner_steps(r->learner));
+    status = reel_sheet_write(sheet, path, NULL);
+    if (status != REEL_E_UNSUPPORTED) return status;
+    reel_env_clear(r->env);
+    return REEL_OK;
+}
+
 static void put(reel_json_out *out, const char *key, double x) {
     reel_json_out_key(out, key);
     reel_json_out_real(out, x);
@@ -316,9 +364,12 @@ static reel_status validate(void *context, reel_json_out *out) {
     m.square = reel_calloc(r->env, z, sizeof *m.square, tag);
     uint8_t *u8 = reel_alloc(r->env, reel_bucket_bytes(&r->full), tag);
     reel_status status = m.sum && m.square && u8 ? REEL_OK : REEL_E_NOMEM;
+    if (status == REEL_OK) status = open_sheet(r, &m.sheet);
     if (status == REEL_OK) status = reel_learner_refresh_average(r->learner);
     for (int64_t i = 0; i < n && status == REEL_OK; i++)
         status = measure_clip(r, i, u8, &m);
+    if (status == REEL_OK) status = write_sheet(r, m.sheet);
+    reel_sheet_free(&m.sheet);
     if (status == REEL_OK) {
         if (!r->decoder) take_statistics(r, &m);
         put(out, "psnr", m.psnr / (double)n);

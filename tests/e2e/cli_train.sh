@@ -77,10 +77,26 @@ else
     err_has "without sentencepiece"
 fi
 
+# all of it by one command, twice: the second time there is nothing left to do
+cat >"$work/pocket.json" <<'JSON'
+{"tokenizer": "recipe.json", "vae": "recipe.json", "decoder": "recipe.json", "dit": "recipe.json"}
+JSON
+if [ -e "$work/tokenizer/spiece.model" ]; then
+    expect 0 "$REEL" train pocket --config "$work/pocket.json" --out "$work/pocket" --steps 2
+    expect 0 "$REEL" info "$work/pocket/dit/model"
+    cmp "$work/pocket/dit/model/vae/diffusion_pytorch_model.safetensors" \
+        "$work/pocket/decoder/vae/diffusion_pytorch_model.safetensors" ||
+        complain "the model has not the finished decoder"
+    before=$(cksum "$work"/pocket/*/metrics.jsonl)
+    expect 0 "$REEL" train pocket --config "$work/pocket.json" --out "$work/pocket" --steps 2
+    [ "$before" = "$(cksum "$work"/pocket/*/metrics.jsonl)" ] || complain "what was done was done again"
+    grep -q "<svg" "$work/pocket/vae/report.html" || complain "the report has no curves"
+fi
+
 # what is refused
 expect 2 "$REEL" train
 expect 1 "$REEL" train nothing $recipe --out "$work/x"
-err_has "wanted vae, decoder, dit"
+err_has "wanted vae, decoder, dit, tokenizer or pocket"
 expect 1 "$REEL" train vae $recipe --out "$work/x" --set vae.depth=3
 err_has 'unknown field "depth", wanted one of: base_dim'
 expect 1 "$REEL" train vae $recipe --out "$work/vae" --set vae.z_dim=5

@@ -1,0 +1,139 @@
+#include "train/pocket.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/folder.h"
+#include "base/json.h"
+#include "train/dit.h"
+#include "train/vae.h"
+#include "train/vocabulary.h"
+
+enum { PATH_BYTES = 4096, MOST_RECIPE_BYTES = 1 << 20, N_STAGES = 4 };
+enum { TOKENIZER, VAE, DECODER, DIT };
+static const char *const stages[N_STAGES] = {"tokenizer", "vae", "decoder", "dit"};
+
+typedef struct pocket {
+    reel_env *env;
+    const reel_kernel_table *table;
+    const reel_run_options *options;
+    const reel_pocket_changes *changes;
+    char recipe[N_STAGES][PATH_BYTES]; /* files */
+    double began_s;
+} pocket;
+
+reel_status reel_recipe_load(reel_env *env, const char *path, const reel_pocket_changes *changes,
+                             reel_recipe *recipe) {
+    *recipe = reel_recipe_default();
+    reel_status status = REEL_OK;
+    if (path) {
+        char *text;
+        int64_t bytes;
+        status = reel_file_read(env, path, MOST_RECIPE_BYTES, &text, &bytes);
+        if (status != REEL_OK) return status;
+        status = reel_recipe_parse(env, text, bytes, path, recipe);
+        reel_free(env, text);
+    }
+    for (int i = 0; i < changes->n_set && status == REEL_OK; i++)
+        status = reel_recipe_set(env, changes->set[i], recipe);
+    if (changes->steps > 0) recipe->run.steps = changes->steps;
+    return status;
+}
+
+/* ---- the recipe of recipes ---- */
+
+/* A file named in `path`, looked for in the same folder. */
+static void beside(const char *path, const char *name, char out[PATH_BYTES]) {
+    const char *slash = strrchr(path, '/');
+    const int n = slash && name[0] != '/' ? (int)(slash - path) + 1 : 0;
+    snprintf(out, PATH_BYTES, "%.*s%s", n, path, name);
+}
+
+static reel_status read_stages(pocket *p, const char *path) {
+    reel_json_doc *doc;
+    if (!path)
+        return reel_fail(p->env, REEL_E_ARG,
+                         "the whole recipe is read from a file: none was given");
+    reel_status status = reel_json_load(p->env, path, &doc);
+    if (status != REEL_OK) return status;
+    const reel_json root = reel_json_root(doc);
+    static const char *const known[] = {"about", "tokenizer", "vae", "decoder", "dit"};
+    status = reel_json_only(&root, known, sizeof known / sizeof *known);
+    for (int i = 0; i < N_STAGES && status == REEL_OK; i++) {
+        const char *name;
+        status = reel_json_string(&root, stages[i], &name);
+        if (status == REEL_OK) beside(path, name, p->recipe[i]);
+    }
+    reel_json_free(&doc);
+    return status;
+}
+
+/* ---- the stages ---- */
+
+/* What a stage takes from those before it. */
+static reel_status connect(pocket *p, int stage, reel_recipe *r) {
+    const char *folder = p->options->folder;
+    const struct {
+        char *field;
+        const char *name;
+        bool used;
+    } wire[] = {{r->vae.init, "vae", stage == DECODER},
+                {r->dit.vae, "vae", stage == DIT},
+                {r->dit.decoder, "decoder", stage == DIT},
+                {r->dit.tokenizer, "tokenizer/spiece.model", stage == DIT}};
+    for (size_t i = 0; i < sizeof wire / sizeof *wire; i++) {
+        if (!wire[i].used) continue;
+        memset(wire[i].field, 0, REEL_RECIPE_TEXT);
+        const int n = snprintf(wire[i].field, REEL_RECIPE_TEXT, "%s/%s", folder, wire[i].name);
+        if (n >= REEL_RECIPE_TEXT)
+            return reel_fail(p->env, REEL_E_ARG,
+                             "the name of the run folder, %s, is longer than %d bytes", folder,
+                             REEL_RECIPE_TEXT - 32);
+    }
+    return REEL_OK;
+}
+
+static reel_status train_tokenizer(pocket *p, const reel_run_options *options) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/spiece.model", options->folder);
+    return reel_path_exists(path) ? REEL_OK : reel_train_vocabulary(p->env, options);
+}
+
+static reel_status run_stage(pocket *p, int stage, bool *stopped) {
+    reel_recipe recipe;
+    char folder[PATH_BYTES];
+    reel_status status = reel_recipe_load(p->env, p->recipe[stage], p->changes, &recipe);
+    if (status == REEL_OK) status = connect(p, stage, &recipe);
+    if (status != REEL_OK) return status;
+    snprintf(folder, sizeof folder, "%s/%s", p->options->folder, stages[stage]);
+    reel_run_options options = *p->options;
+    options.folder = folder;
+    options.recipe = &recipe;
+    if (options.minutes > 0) { /* what is left of them */
+        options.minutes -= (reel_clock_s() - p->began_s) / 60;
+        *stopped = options.minutes <= 0;
+        if (*stopped) return REEL_OK;
+    }
+    if (stage == TOKENIZER) return train_tokenizer(p, &options);
+    if (stage == DIT) return reel_train_dit(p->env, p->table, &options, stopped);
+    return reel_train_vae(p->env, p->table, &options, stage == DECODER, stopped);
+}
+
+reel_status reel_train_pocket(reel_env *env, const reel_kernel_table *table,
+                              const reel_run_options *options, const char *path,
+                              const reel_pocket_changes *changes, bool *stopped) {
+    pocket *p = reel_calloc(env, 1, sizeof *p, "pocket");
+    if (!p) return REEL_E_NOMEM;
+    p->env = env;
+    p->table = table;
+    p->options = options;
+    p->changes = changes;
+    p->began_s = reel_clock_s();
+    reel_status status = read_stages(p, path);
+    for (int i = 0; i < N_STAGES && status == REEL_OK && !*stopped; i++)
+        status = run_stage(p, i, stopped);
+    reel_free(env, p);
+    return status;
+}

@@ -1,0 +1,31 @@
+/* The whole of a small model from nothing: tokenizer, autoencoder, its decoder once more on noised
+ * latents, transformer with its text encoder; what comes out is a folder that generates.
+ *
+ * A recipe of recipes: {"tokenizer": FILE, "vae": FILE, "decoder": FILE, "dit": FILE}, the files
+ * looked for beside it. Each stage is a run in a folder of its own below the whole's and goes on
+ * where it was; those that are done are passed over.
+ */
+#ifndef REEL_TRAIN_POCKET_H
+#define REEL_TRAIN_POCKET_H
+
+#include "train/run.h"
+
+/* Changes made to every stage's recipe. */
+typedef struct reel_pocket_changes {
+    const char *const *set; /* [n_set], "section.field=value" */
+    int n_set;
+    int64_t steps; /* of each stage; 0: the recipes' */
+} reel_pocket_changes;
+
+/* options->recipe is not looked at. path: the recipe of recipes. The model is in
+ * options->folder/dit/model. */
+REEL_MUST_USE reel_status reel_train_pocket(reel_env *env, const reel_kernel_table *table,
+                                            const reel_run_options *options, const char *path,
+                                            const reel_pocket_changes *changes, bool *stopped);
+
+/* Reads a recipe's file over the defaults, then the changes: what every kind of run begins with.
+ * path NULL: the defaults alone. */
+REEL_MUST_USE reel_status reel_recipe_load(reel_env *env, const char *path,
+                                           const reel_pocket_changes *changes, reel_recipe *recipe);
+
+#endif
