@@ -73,6 +73,13 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     expect 0 "$REEL" info "$work/dit/model"
     grep -q '"swap"' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
     expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
+    expect 0 "$REEL" train $dit --out "$work/lora" --set "dit.init=$work/dit/model" --set dit.lora=2
+    for part in transformer/diffusion_pytorch_model text_encoder/model; do
+        cmp -s "$work/dit/model/$part.safetensors" "$work/lora/model/$part.safetensors"
+        echo "$part $?"
+    done >"$work/changed"
+    [ "$(cat "$work/changed")" = "$(printf 'transformer/diffusion_pytorch_model 1\ntext_encoder/model 0')" ] ||
+        complain "low-rank training changed something else: $(cat "$work/changed")"
 else
     err_has "without sentencepiece"
 fi
