@@ -32,6 +32,9 @@ static reel_status train(reel_env *env, const reel_kernel_table *table, const re
     return reel_fail(env, REEL_E_ARG,
                      "got '%s' to train, wanted vae, decoder, dit, judge, tokenizer or pocket",
                      o->kind);
+    if (strcmp(o->kind, "tokenizer") == 0) return reel_train_vocabulary(env, run);
+    return reel_fail(env, REEL_E_ARG,
+                     "got '%s' to train, wanted vae, decoder, dit, tokenizer or pocket", o->kind);
 }
 
 reel_status reel_train(reel_env *env, const reel_train_options *o, int *stopped) {

@@ -92,6 +92,21 @@ reel_nn_linear_options reel_nn_linear_default(const reel_nn *nn) {
                                     .bias = true};
 }
 
+/* act(y + (x A^T) B^T): x [...,I] y [...,O] */
+static reel_var add_low_rank(reel_nn *nn, reel_var x, reel_var y, reel_activation act) {
+    reel_tape *t = nn->tape;
+    const int64_t I = reel_shape_last(&reel_tape_value(t, x)->shape),
+                  O = reel_shape_last(&reel_tape_value(t, y)->shape), r = nn->lora_rank;
+    const reel_init random = {REEL_INIT_FAN_IN, 1}, zero = {REEL_INIT_ZERO, 0};
+    const reel_var a = reel_nn_param(nn, "lora_A.weight", REEL_SHAPE(r, I), random);
+    const reel_var b = reel_nn_param(nn, "lora_B.weight", REEL_SHAPE(O, r), zero);
+    const reel_dtype narrow = reel_tape_value(t, a)->dtype, wide = reel_tape_value(t, y)->dtype;
+    reel_var h = reel_linear(t, reel_cast(t, x, narrow), a, 0, REEL_ACT_NONE, narrow); /* [...,r] */
+    h = reel_linear(t, h, b, 0, REEL_ACT_NONE, wide);                                  /* [...,O] */
+    y = reel_add(t, y, h);
+    return act == REEL_ACT_NONE ? y : reel_activate(t, y, act);
+}
+
 reel_var reel_nn_linear_with(reel_nn *nn, const char *name, reel_var x, int64_t O,
                              const reel_nn_linear_options *options) {
     reel_nn_begin(nn, "%s", name);
@@ -102,7 +117,9 @@ reel_var reel_nn_linear_with(reel_nn *nn, const char *name, reel_var x, int64_t 
     const reel_dtype stored = reel_tape_value(nn->tape, w)->dtype;
     /* 8-bit weights have x rounded by the product itself */
     const reel_var input = stored == REEL_Q8_0 ? x : reel_cast(nn->tape, x, stored);
-    const reel_var y = reel_linear(nn->tape, input, w, b, options->act, options->out_dtype);
+    const reel_activation act = nn->lora_rank > 0 ? REEL_ACT_NONE : options->act;
+    reel_var y = reel_linear(nn->tape, input, w, b, act, options->out_dtype);
+    if (nn->lora_rank > 0) y = add_low_rank(nn, x, y, options->act);
     reel_nn_end(nn);
     return y; /* [...,O] */
 }

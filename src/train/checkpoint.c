@@ -151,7 +151,7 @@ static reel_status restore(reel_env *env, reel_arena *arena, reel_safetensors *f
     return REEL_OK;
 }
 
-/* The newest file that opens. */
+/* The newest file that is sound. */
 static reel_status open_newest(reel_env *env, reel_arena *arena, const char *folder,
                                reel_safetensors **file) {
     const char *const *name;
@@ -163,7 +163,7 @@ static reel_status open_newest(reel_env *env, reel_arena *arena, const char *fol
         if (!path) return REEL_E_NOMEM;
         const reel_status opened = reel_safetensors_open(env, path, file);
         if (opened == REEL_OK) break;
-        if (opened == REEL_E_NOMEM) return opened;
+        if (opened != REEL_E_FORMAT) return opened;
         reel_log(env, REEL_LOG_WARN, "passed over: %s", reel_env_message(env));
         reel_env_clear(env);
         *file = NULL;

@@ -80,9 +80,11 @@ static reel_var record_prediction(row_program *p, reel_nn *nn) {
                                         row->text_offsets)};
     const reel_var tokens =
         reel_tape_input(t, REEL_F32, REEL_SHAPE(1, T, width), "tokens", row->tokens);
+    nn->lora_rank = r->recipe->dit.lora;
     reel_nn_begin(nn, "transformer");
     const reel_var y = reel_wan_dit_tokens(nn, &r->dit, tokens, &in); /* [1,T,P z] f32 */
     reel_nn_end(nn);
+    nn->lora_rank = 0;
     return y;
 }
 
@@ -441,6 +443,7 @@ static reel_status check_sizes(const dit_trainer *r) {
     const reel_recipe *o = r->recipe;
     const reel_latents_encoder e = reel_clip_encoder_latents(r->encoder);
     const int64_t side = e.factor_s * r->dit.patch_size[1];
+    const int64_t most = 1 + (REEL_ROW_FRAMES - 1) * e.factor_t;
     if ((r->dit.in_channels != e.z && !reel_wan_dit_has_planes(&r->dit)) ||
         r->dit.out_channels != e.z)
         return reel_fail(r->env, REEL_E_ARG,
@@ -449,14 +452,13 @@ static reel_status check_sizes(const dit_trainer *r) {
                          (long long)e.z);
     for (int64_t i = 0; i < o->data.n_buckets; i++) {
         const reel_bucket *b = &o->data.bucket[i];
-        if (b->width % side || b->height % side || (b->frames - 1) % e.factor_t ||
-            1 + (b->frames - 1) / e.factor_t > REEL_ROW_FRAMES)
+        if (b->width % side || b->height % side || (b->frames - 1) % e.factor_t || b->frames > most)
             return reel_fail(r->env, REEL_E_ARG,
                              "data.buckets[%lld]: %lldx%lldx%lld: sides must be multiples of %lld, "
                              "frames 1 more than one of %lld and at most %lld",
                              (long long)i, (long long)b->width, (long long)b->height,
                              (long long)b->frames, (long long)side, (long long)e.factor_t,
-                             (long long)(1 + (REEL_ROW_FRAMES - 1) * e.factor_t));
+                             (long long)most);
     }
     return REEL_OK;
 }
@@ -494,8 +496,18 @@ static reel_status load(dit_trainer *r) {
                              : status;
 }
 
+/* Only the low-rank paths are trained, unless the recipe has rules for them. */
+static void low_rank_rules(reel_learner_options *o) {
+    for (int i = 0; i < o->n_rules; i++)
+        if (strstr(o->rule[i].pattern, "lora")) return;
+    o->rule[0] = (reel_rule){"*.lora_*", REEL_METHOD_ADAMW, 1e-3, 0};
+    o->rule[1] = (reel_rule){"*", REEL_METHOD_FROZEN, 0, 0};
+    o->n_rules = 2;
+}
+
 static reel_status open_learner(dit_trainer *r) {
-    const reel_learner_options o = reel_recipe_learner(r->recipe);
+    reel_learner_options o = reel_recipe_learner(r->recipe);
+    if (r->recipe->dit.lora > 0) low_rank_rules(&o);
     reel_status status = reel_learner_new(r->env, r->table, &o, &r->learner);
     if (status == REEL_OK) status = reel_learner_declare(r->learner, record_look, &r->look);
     if (status == REEL_OK && r->recipe->dit.init[0]) status = load(r);
@@ -561,6 +573,9 @@ reel_status reel_train_dit(reel_env *env, const reel_kernel_table *table,
         status = reel_fail(env, REEL_E_ARG,
                            "training a dit needs dit.vae, the folder of a trained vae, and "
                            "dit.tokenizer, a spiece.model");
+    else if (o->dit.lora > 0 && !o->dit.init[0])
+        status =
+            reel_fail(env, REEL_E_ARG, "dit.lora needs dit.init, the folder of a trained model");
     if (status == REEL_OK) status = reel_tokenizer_open(env, o->dit.tokenizer, &r.tokenizer);
     if (status == REEL_OK)
         status = reel_clip_encoder_open(env, table, o->dit.vae,

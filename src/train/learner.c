@@ -229,6 +229,50 @@ reel_status reel_learner_refresh_average(reel_learner *l) {
     return REEL_OK;
 }
 
+static const float *value_of(const reel_learned *p, bool average) {
+    return average && p->average ? p->average : p->master;
+}
+
+static const reel_learned *companion(const reel_learner *l, const char *weight, const char *name) {
+    char full[REEL_NN_NAME_BYTES + 64];
+    const size_t n = strlen(weight) - strlen("weight");
+    snprintf(full, sizeof full, "%.*s%s", (int)n, weight, name);
+    for (int i = 0; i < l->n; i++)
+        if (strcmp(l->learned[i].name, full) == 0) return &l->learned[i];
+    return NULL;
+}
+
+/* w [O,I] += B A, when the weight has a low-rank path. */
+static void merge_low_rank(const reel_learner *l, const reel_learned *p, bool average, float *w) {
+    const size_t n = strlen(p->name);
+    if (n < 7 || strcmp(p->name + n - 7, ".weight") != 0) return;
+    const reel_learned *a = companion(l, p->name, "lora_A.weight"),
+                       *b = companion(l, p->name, "lora_B.weight");
+    if (!a || !b) return;
+    const int64_t O = b->shape.dim[0], r = b->shape.dim[1], I = a->shape.dim[1];
+    const float *va = value_of(a, average), *vb = value_of(b, average);
+    for (int64_t o = 0; o < O; o++)
+        for (int64_t k = 0; k < r; k++)
+            for (int64_t i = 0; i < I; i++)
+                w[o * I + i] += vb[o * r + k] * va[k * I + i];
+}
+
+static reel_status export_one(const reel_learner *l, const reel_learned *p, bool average,
+                              reel_param *to) {
+    const int64_t n = reel_shape_count(&p->shape);
+    to->data = reel_alloc(l->env, n * reel_dtype_bytes(to->dtype), tag);
+    to->owned = true;
+    float *wide = reel_alloc(l->env, n * (int64_t)sizeof *wide, tag);
+    const bool ok = to->data && wide;
+    if (ok) {
+        memcpy(wide, value_of(p, average), (size_t)n * sizeof *wide);
+        merge_low_rank(l, p, average, wide);
+        reel_dtype_cast(to->dtype, to->data, REEL_F32, wide, n);
+    }
+    reel_free(l->env, wide);
+    return ok ? REEL_OK : REEL_E_NOMEM;
+}
+
 reel_status reel_learner_export(reel_learner *l, const char *prefix, bool average, reel_dtype dtype,
                                 reel_params **params) {
     reel_params *made;
@@ -237,20 +281,10 @@ reel_status reel_learner_export(reel_learner *l, const char *prefix, bool averag
     const size_t skip = strlen(prefix);
     for (int i = 0; i < l->n && status == REEL_OK; i++) {
         const reel_learned *p = &l->learned[i];
-        if (strncmp(p->name, prefix, skip) != 0) continue;
+        if (strncmp(p->name, prefix, skip) != 0 || strstr(p->name, ".lora_")) continue;
         const char *name = p->name + skip;
-        const int64_t n = reel_shape_count(&p->shape);
         status = reel_params_declare(made, name, dtype, p->shape, (reel_init){REEL_INIT_ZERO, 0});
-        if (status != REEL_OK) break;
-        reel_param *to = reel_params_find(made, name);
-        to->data = reel_alloc(l->env, n * reel_dtype_bytes(dtype), tag);
-        to->owned = true;
-        if (!to->data) {
-            status = REEL_E_NOMEM;
-            break;
-        }
-        reel_dtype_cast(dtype, to->data, REEL_F32, average && p->average ? p->average : p->master,
-                        n);
+        if (status == REEL_OK) status = export_one(l, p, average, reel_params_find(made, name));
     }
     if (status != REEL_OK) {
         reel_params_free(&made);

@@ -102,8 +102,8 @@ int64_t reel_learner_steps(const reel_learner *learner);
 void reel_learner_restore(reel_learner *learner, int64_t steps);
 
 /* A store of the average's (average true) or the current weights whose names begin with prefix,
- * which is left out of them, in dtype: what is saved as a model. The caller frees it; its memory
- * is its own. */
+ * which is left out of them, in dtype: what is saved as a model. Low-rank paths (nn/module.h) are
+ * multiplied out and added to their weights. The caller frees it; its memory is its own. */
 REEL_MUST_USE reel_status reel_learner_export(reel_learner *learner, const char *prefix,
                                               bool average, reel_dtype dtype, reel_params **params);
 

@@ -155,6 +155,56 @@ static void test_learner_a_frozen_parameter_stays(void **state) {
     close_fixture(&f);
 }
 
+/* The two layers with low-rank paths, which alone are trained. */
+static reel_var record_low_rank(void *context, reel_nn *nn) {
+    nn->lora_rank = 3;
+    return record(context, nn);
+}
+
+static void test_learner_low_rank_paths_are_merged_on_export(void **state) {
+    (void)state;
+    reel_learner_options o = small_options();
+    o.compute = REEL_F32;
+    fixture base, tuned;
+    open_fixture(&base, &o);
+    o.rule[0] = (reel_rule){"*.lora_*", REEL_METHOD_ADAMW, 0.01, 0};
+    o.rule[1] = (reel_rule){"*", REEL_METHOD_FROZEN, 0, 0};
+    open_fixture(&tuned, &o);
+    reel_program_free(&tuned.program);
+    reel_learner_free(&tuned.learner);
+    assert_int_equal(reel_learner_new(tuned.env, tuned.table, &o, &tuned.learner), REEL_OK);
+    assert_int_equal(reel_learner_declare(tuned.learner, record_low_rank, &tuned), REEL_OK);
+    assert_int_equal(reel_learner_begin(tuned.learner, 3), REEL_OK);
+    assert_int_equal(reel_program_new(tuned.learner, REEL_PROGRAM_TRAIN, record_low_rank, &tuned,
+                                      &tuned.program),
+                     REEL_OK);
+    fill(&base, 0);
+    fill(&tuned, 0);
+    reel_step_result a, b; /* B is zero: at first the paths add nothing */
+    assert_int_equal(reel_program_step(base.program, 0, NULL, &a), REEL_OK);
+    assert_int_equal(reel_program_step(tuned.program, 0, NULL, &b), REEL_OK);
+    assert_true(fabs(a.loss - b.loss) < 1e-6);
+    assert_true(train(&tuned, 0, 40) < 0.8 * b.loss);
+
+    reel_params *merged;
+    assert_int_equal(reel_learner_export(tuned.learner, "", false, REEL_F32, &merged), REEL_OK);
+    assert_int_equal(reel_params_count(merged), 4);
+    for (int i = 0; i < 4; i++) {
+        const reel_param *from = reel_params_at(merged, i);
+        reel_learned *to = reel_learner_at(base.learner, i);
+        assert_string_equal(from->name, to->name);
+        memcpy(to->master, from->data, (size_t)reel_shape_count(&to->shape) * sizeof(float));
+    }
+    fill(&base, 77);
+    fill(&tuned, 77);
+    assert_int_equal(reel_program_step(base.program, 0, NULL, &a), REEL_OK);
+    assert_int_equal(reel_program_step(tuned.program, 0, NULL, &b), REEL_OK);
+    assert_true(fabs(a.loss - b.loss) < 1e-5 * b.loss);
+    reel_params_free(&merged);
+    close_fixture(&base);
+    close_fixture(&tuned);
+}
+
 static void test_learner_nan_names_the_tensor_and_changes_nothing(void **state) {
     (void)state;
     const reel_learner_options o = small_options();
@@ -252,6 +302,7 @@ int main(void) {
         cmocka_unit_test(test_learner_learns),
         cmocka_unit_test(test_learner_micro_steps_make_the_step_of_their_mean),
         cmocka_unit_test(test_learner_a_frozen_parameter_stays),
+        cmocka_unit_test(test_learner_low_rank_paths_are_merged_on_export),
         cmocka_unit_test(test_learner_nan_names_the_tensor_and_changes_nothing),
         cmocka_unit_test(test_learner_overflow_inside_names_the_call),
         cmocka_unit_test(test_checkpoint_resumed_run_has_the_same_bytes),

@@ -208,7 +208,7 @@ reel_status reel_load_part(reel_env *env, const char *folder, reel_component_kin
     const size_t skip = strlen(prefix);
     for (int i = 0; i < reel_params_count(declared) && status == REEL_OK; i++) {
         const char *name = reel_params_at(declared, i)->name;
-        if (strncmp(name, prefix, skip) != 0) continue;
+        if (strncmp(name, prefix, skip) != 0 || strstr(name, ".lora_")) continue;
         const reel_param *from = reel_params_find(part->params, name + skip);
         if (!from)
             status = reel_fail(env, REEL_E_FORMAT, "%s: has no %s", path, name + skip);

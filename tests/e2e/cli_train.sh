@@ -73,6 +73,13 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     expect 0 "$REEL" info "$work/dit/model"
     grep -q '"swap"' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
     expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
+    expect 0 "$REEL" train $dit --out "$work/lora" --set "dit.init=$work/dit/model" --set dit.lora=2
+    for part in transformer/diffusion_pytorch_model text_encoder/model; do
+        cmp -s "$work/dit/model/$part.safetensors" "$work/lora/model/$part.safetensors"
+        echo "$part $?"
+    done >"$work/changed"
+    [ "$(cat "$work/changed")" = "$(printf 'transformer/diffusion_pytorch_model 1\ntext_encoder/model 0')" ] ||
+        complain "low-rank training changed something else: $(cat "$work/changed")"
 else
     err_has "without sentencepiece"
 fi
@@ -96,7 +103,7 @@ fi
 # what is refused
 expect 2 "$REEL" train
 expect 1 "$REEL" train nothing $recipe --out "$work/x"
-err_has "wanted vae, decoder, dit, tokenizer or pocket"
+err_has "wanted vae, decoder, dit, judge, tokenizer or pocket"
 expect 1 "$REEL" train vae $recipe --out "$work/x" --set vae.depth=3
 err_has 'unknown field "depth", wanted one of: base_dim'
 expect 1 "$REEL" train vae $recipe --out "$work/vae" --set vae.z_dim=5

@@ -24,6 +24,8 @@
 #include "tensor/safetensors_set.h"
 #include "text/prompt.h"
 #include "text/tokenizer.h"
+#include "train/checkpoint.h"
+#include "train/report.h"
 #include "zoo/create.h"
 
 /* ---- base ---- */
@@ -331,6 +333,60 @@ static reel_status train_transformer(reel_env *env, const fault_place *place) {
 }
 
 /* The same eagerly: every record takes memory of its own as it is appended. */
+static reel_var record_learner(void *context, reel_nn *nn) {
+    const reel_var x = reel_tape_input(nn->tape, REEL_F32, REEL_SHAPE(ROWS, WIDTH), "x", context);
+    const reel_var y = reel_nn_linear(nn, "layer", x, WIDTH, REEL_ACT_SILU);
+    return reel_dot(nn->tape, y, y);
+}
+
+/* A learner from its parameters to two steps of two micro-steps, its average, what is exported. */
+static reel_status learn(reel_env *env, reel_learner *learner, float *x) {
+    reel_program *program = NULL;
+    reel_params *params = NULL;
+    reel_step_result result;
+    reel_status status = reel_learner_declare(learner, record_learner, x);
+    if (status == REEL_OK) status = reel_learner_begin(learner, 1);
+    if (status == REEL_OK)
+        status = reel_program_new(learner, REEL_PROGRAM_TRAIN, record_learner, x, &program);
+    for (int i = 0; i < 2 && status == REEL_OK; i++)
+        status = reel_program_step(program, 1, NULL, &result);
+    if (status == REEL_OK) status = reel_learner_refresh_average(learner);
+    if (status == REEL_OK) status = reel_learner_export(learner, "", true, REEL_BF16, &params);
+    reel_params_free(&params);
+    reel_program_free(&program);
+    (void)env;
+    return status;
+}
+
+/* The same between a recipe that is read and a checkpoint that is written and read. */
+static reel_status train_run(reel_env *env, const fault_place *place) {
+    static const char text[] = "{\"optimiser\":{\"accumulate\":2}}";
+    float x[ROWS * WIDTH] = {1, -2, 3};
+    reel_recipe recipe = reel_recipe_default();
+    reel_run_state state = {.step = 2};
+    reel_learner *learner = NULL;
+    reel_kernel_table *table = NULL;
+    bool found;
+    char path[160];
+    reel_status status = reel_recipe_parse(env, text, (int64_t)strlen(text), "recipe", &recipe);
+    const reel_learner_options options = reel_recipe_learner(&recipe);
+    if (status == REEL_OK) status = reel_ops_reference_table(env, &table);
+    if (status == REEL_OK) status = reel_learner_new(env, table, &options, &learner);
+    if (status == REEL_OK) status = learn(env, learner, x);
+    if (status == REEL_OK)
+        status = reel_checkpoint_write(env, place->folder, "toy", learner, &recipe, &state);
+    if (status == REEL_OK)
+        status = reel_checkpoint_read(env, place->folder, "toy", learner, &recipe, &state, &found);
+    if (status == REEL_OK) status = reel_report_write(env, place->folder, "toy");
+    reel_learner_free(&learner);
+    reel_kernel_table_free(env, &table);
+    snprintf(path, sizeof path, "%s/checkpoint-0000000002.safetensors", place->folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/report.html", place->folder);
+    unlink(path);
+    return status;
+}
+
 static reel_status run_eagerly(reel_env *env, const fault_place *place) {
     (void)place;
     reel_tape *tape = NULL;
@@ -424,6 +480,7 @@ const fault_scenario fault_scenarios[] = {
 #endif
     {"a training step", train_step},
     {"a transformer's training step", train_transformer},
+    {"a run of training", train_run},
     {"an eager tape", run_eagerly},
     {"make a model folder", make_model},
     {"open a model", open_model},
