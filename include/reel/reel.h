@@ -198,7 +198,7 @@ REEL_MUST_USE REEL_API reel_status reel_model_create(reel_env *env, const char *
 
 /* What a training run says while it goes on. Everything is borrowed for the call. */
 typedef struct reel_train_event {
-    const char *kind;  /* "vae", "dit", "tokenizer" */
+    const char *kind;  /* "vae", "dit", "judge", "tokenizer" */
     const char *phase; /* "prepare", "step", "validate", "checkpoint", "save", "done", "stopped" */
     int64_t step, steps;
     double loss, norm;          /* of the last steps' mean; of the gradient */
@@ -215,7 +215,7 @@ typedef int reel_train_progress(void *context, const reel_train_event *event);
 
 /* What to train. */
 typedef struct reel_train_options {
-    const char *kind;       /* "vae", "decoder", "dit", "tokenizer", "pocket" */
+    const char *kind;       /* "vae", "decoder", "dit", "judge", "tokenizer", "pocket" */
     const char *recipe;     /* path of the recipe; NULL: defaults */
     const char *out;        /* run folder: made, or gone on with when it holds a checkpoint */
     const char *const *set; /* [n_set] overrides of the recipe, "section.field=value" */

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cpu/cpu.h"
 #include "train/dit.h"
+#include "train/judge.h"
 #include "train/recipe.h"
 #include "train/run.h"
 #include "train/vae.h"
@@ -38,9 +39,10 @@ static reel_status train(reel_env *env, const reel_kernel_table *table, const ch
     if (strcmp(kind, "vae") == 0) return reel_train_vae(env, table, run, false, stopped);
     if (strcmp(kind, "decoder") == 0) return reel_train_vae(env, table, run, true, stopped);
     if (strcmp(kind, "dit") == 0) return reel_train_dit(env, table, run, stopped);
+    if (strcmp(kind, "judge") == 0) return reel_train_judge(env, table, run, stopped);
     if (strcmp(kind, "tokenizer") == 0) return reel_train_vocabulary(env, run);
-    return reel_fail(env, REEL_E_ARG, "got '%s' to train, wanted vae, decoder, dit or tokenizer",
-                     kind);
+    return reel_fail(env, REEL_E_ARG,
+                     "got '%s' to train, wanted vae, decoder, dit, judge or tokenizer", kind);
 }
 
 reel_status reel_train(reel_env *env, const reel_train_options *o, int *stopped) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "data/questions.h"
 #include "world/caption.h"
 #include "world/render.h"
 
@@ -33,6 +34,14 @@ reel_status reel_world_source_clip(reel_env *env, const reel_world_source *sourc
                             .frames = (int)size->frames,
                             .fps = source->fps};
     return reel_scene_render(env, &scene, &view, rgb, NULL, NULL);
+}
+
+reel_status reel_world_source_truth(reel_env *env, const reel_world_source *source, int64_t index,
+                                    const reel_bucket *size, reel_attributes *attributes) {
+    reel_scene scene;
+    const reel_status status = scene_of(env, source, index, size, &scene);
+    if (status == REEL_OK) *attributes = reel_scene_attributes(&scene);
+    return status;
 }
 
 reel_status reel_world_source_caption(reel_env *env, const reel_world_source *source, int64_t index,

@@ -115,6 +115,10 @@ static const field fields[] = {
     WHOLE(text, tokens, 1, 4096),
     WHOLE(tokenizer, vocabulary, 32, 1 << 20),
     WHOLE(tokenizer, captions, 1, 1e8),
+    LIST(judge, channels, 1, 4096),
+    WHOLE(judge, features, 1, 65536),
+    REAL(judge, soften, 0, 1),
+    REAL(judge, smoothing, 0, 0.9),
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
@@ -192,6 +196,10 @@ reel_recipe reel_recipe_default(void) {
                  .num_layers = 3,
                  .tokens = 64},
         .tokenizer = {.vocabulary = 2048, .captions = 40000},
+        .judge = {.channels = {4, {32, 96, 192, 256}},
+                  .features = 256,
+                  .soften = 0.25,
+                  .smoothing = 0.02},
     };
 }
 

@@ -91,6 +91,12 @@ typedef struct reel_recipe {
     struct {
         int64_t vocabulary, captions;
     } tokenizer;
+    struct {
+        reel_recipe_list channels; /* of the four stages */
+        int64_t features;
+        double soften;    /* share of clips at half their sharpness */
+        double smoothing; /* of the true answers */
+    } judge;
 } reel_recipe;
 
 reel_recipe reel_recipe_default(void);

@@ -1,0 +1,177 @@
+#include "models/judge/judge.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/conv3d.h"
+#include "ops/elementwise.h"
+#include "ops/grid.h"
+#include "ops/layout.h"
+#include "ops/linear.h"
+#include "ops/loss.h"
+#include "ops/norm.h"
+#include "ops/slice.h"
+
+/* All grids are channels last: [B,F,H,W,C]. */
+enum { FRAMES = 1, CHANNELS = 4, PATCH = 4 };
+
+static const reel_init one = {REEL_INIT_ONE, 0};
+static const reel_init zero = {REEL_INIT_ZERO, 0};
+static const reel_init fan_in = {REEL_INIT_FAN_IN, 1};
+
+/* How far the stages' first convolutions step; axes t, h, w. Time shrinks later than space: what
+ * moves is told by neighbouring moments. */
+static const int32_t stage_stride[REEL_JUDGE_STAGES][3] = {
+    {1, 1, 1}, {1, 2, 2}, {2, 2, 2}, {2, 2, 2}};
+
+/* ---- layers ---- */
+
+/* x [B,F,H,W,C] -> [B,f,h,w,O]; kernel Kt x 3 x 3 with zeros around. */
+static reel_var conv(reel_nn *nn, const char *name, reel_var x, int64_t O, int32_t Kt,
+                     const int32_t stride[3]) {
+    const int64_t C = reel_tape_value(nn->tape, x)->shape.dim[CHANNELS];
+    reel_nn_begin(nn, "%s", name);
+    const reel_var w = reel_nn_param(nn, "weight", REEL_SHAPE(O, C, Kt, 3, 3), fan_in);
+    const reel_var b = reel_nn_param(nn, "bias", REEL_SHAPE(O), zero);
+    const reel_conv3d_attr attr = {.stride = {stride[0], stride[1], stride[2]},
+                                   .pad_lo = {Kt / 2, 1, 1},
+                                   .pad_hi = {Kt / 2, 1, 1},
+                                   .layout = REEL_GRID_CHANNELS_LAST,
+                                   .out_dtype = nn->compute};
+    x = reel_cast(nn->tape, x, reel_tape_value(nn->tape, w)->dtype);
+    const reel_var y = reel_conv3d(nn->tape, &attr, x, w, b, 0);
+    reel_nn_end(nn);
+    return y;
+}
+
+static reel_var norm_silu(reel_nn *nn, const char *name, reel_var x) {
+    const int64_t C = reel_shape_last(&reel_tape_value(nn->tape, x)->shape);
+    reel_nn_begin(nn, "%s", name);
+    const reel_var w = reel_nn_param(nn, "weight", REEL_SHAPE(C), one);
+    const reel_var y = reel_rms_norm(nn->tape, x, w, 1e-6f, nn->compute);
+    reel_nn_end(nn);
+    return reel_activate(nn->tape, y, REEL_ACT_SILU);
+}
+
+/* x [B,F,H,W,C] -> [B,F,H,W,C]: a look at the plane, then one at Kt moments, added to x. */
+static reel_var block(reel_nn *nn, reel_var x, int64_t C, int32_t Kt) {
+    static const int32_t still[3] = {1, 1, 1};
+    reel_var y = norm_silu(nn, "norm1", x);
+    y = conv(nn, "conv1", y, C, 1, still);
+    y = norm_silu(nn, "norm2", y);
+    y = conv(nn, "conv2", y, C, Kt, still);
+    return reel_add(nn->tape, x, y);
+}
+
+/* x [B,F,H,W,3] -> [B,(F-1)/4,H/4,W/4,C] */
+static reel_var stem(reel_nn *nn, reel_var x, int64_t C) {
+    const reel_fold_attr fold = {
+        .patch = {PATCH, PATCH, PATCH}, .order = REEL_FOLD_THWC, .layout = REEL_GRID_CHANNELS_LAST};
+    const int64_t F = reel_tape_value(nn->tape, x)->shape.dim[FRAMES];
+    x = reel_slice(nn->tape, x, FRAMES, 1, F - 1);
+    x = reel_cast(nn->tape, x, nn->compute);
+    return reel_nn_linear(nn, "stem", reel_space_to_depth(nn->tape, &fold, x), C, REEL_ACT_NONE);
+}
+
+static bool fits(reel_nn *nn, const reel_judge_config *c, reel_var x) {
+    reel_tape *t = nn->tape;
+    const reel_status status = reel_judge_config_check(reel_tape_env(t), c);
+    const reel_shape s = reel_tape_value(t, x)->shape;
+    if (status != REEL_OK)
+        reel_tape_fail(t, status, "judge");
+    else if (s.rank != 5 || s.dim[1] != c->frames || s.dim[2] != c->height ||
+             s.dim[3] != c->width || s.dim[4] != 3)
+        reel_tape_fail(t, REEL_E_SHAPE, "judge: x must be [B,%lld,%lld,%lld,3], got %s",
+                       (long long)c->frames, (long long)c->height, (long long)c->width,
+                       REEL_SHAPE_STR(&s));
+    return reel_tape_status(t) == REEL_OK;
+}
+
+reel_judge_output reel_judge(reel_nn *nn, const reel_judge_config *c, reel_var x) {
+    reel_judge_output out = {0};
+    if (!fits(nn, c, x)) return out;
+    reel_tape *t = nn->tape;
+    x = stem(nn, x, c->channels[0]);
+    for (int i = 0; i < REEL_JUDGE_STAGES; i++) {
+        reel_nn_begin(nn, "stages.%d", i);
+        if (i > 0) x = conv(nn, "down", x, c->channels[i], 3, stage_stride[i]);
+        x = block(nn, x, c->channels[i], i > 0 ? 3 : 1);
+        reel_nn_end(nn);
+    }
+    x = norm_silu(nn, "norm", x);
+    const reel_shape s = reel_tape_value(t, x)->shape;
+    const int64_t B = s.dim[0];
+    x = reel_reshape(t, x, REEL_SHAPE(B, B ? reel_shape_count(&s) / B : 0));
+    x = reel_nn_linear(nn, "pool", x, c->features, REEL_ACT_NONE); /* [B,features] */
+    x = norm_silu(nn, "pool_norm", x);
+    out.features = reel_cast(t, x, REEL_F32);
+    reel_nn_linear_options head = reel_nn_linear_default(nn);
+    head.out_dtype = REEL_F32;
+    reel_nn_begin(nn, "heads");
+    for (int64_t i = 0; i < c->n_questions; i++)
+        out.answer[i] =
+            reel_nn_linear_with(nn, c->question[i].name, x, c->question[i].n_answers, &head);
+    reel_nn_end(nn);
+    return out;
+}
+
+reel_var reel_judge_loss(reel_nn *nn, const reel_judge_config *c, const reel_judge_output *output,
+                         const reel_var *truth, float smoothing) {
+    reel_var loss = 0;
+    for (int64_t q = 0; q < c->n_questions; q++) {
+        const reel_var part =
+            reel_cross_entropy(nn->tape, output->answer[q], truth[q], -1, smoothing);
+        loss = q ? reel_add(nn->tape, loss, part) : part;
+    }
+    return loss;
+}
+
+/* ---- configuration ---- */
+
+reel_judge_config reel_judge_config_default(void) {
+    return (reel_judge_config){
+        .frames = 33, .height = 128, .width = 128, .channels = {32, 96, 192, 256}, .features = 256};
+}
+
+static reel_status in_range(reel_env *env, const char *field, int64_t value, int64_t least,
+                            int64_t most) {
+    if (value >= least && value <= most) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG, "judge: %s must be in %lld..%lld, got %lld", field,
+                     (long long)least, (long long)most, (long long)value);
+}
+
+/* Letters, digits and underscores, as names of parameters go. */
+static bool is_name(const char *name) {
+    return name[0] && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] == 0;
+}
+
+static reel_status check_questions(reel_env *env, const reel_judge_config *c) {
+    reel_status status = in_range(env, "questions", c->n_questions, 1, REEL_JUDGE_QUESTIONS);
+    for (int64_t i = 0; i < c->n_questions && status == REEL_OK; i++) {
+        status = in_range(env, "answers of a question", c->question[i].n_answers, 2, 1024);
+        if (status == REEL_OK && !is_name(c->question[i].name))
+            status = reel_fail(env, REEL_E_ARG,
+                               "judge: a question's name is of letters, digits and _, got \"%s\"",
+                               c->question[i].name);
+        for (int64_t k = 0; k < i && status == REEL_OK; k++)
+            if (strcmp(c->question[i].name, c->question[k].name) == 0)
+                status = reel_fail(env, REEL_E_ARG, "judge: the question %s is asked twice",
+                                   c->question[i].name);
+    }
+    return status;
+}
+
+reel_status reel_judge_config_check(reel_env *env, const reel_judge_config *c) {
+    reel_status status = in_range(env, "frames", c->frames, 17, 4097);
+    if (status == REEL_OK) status = in_range(env, "height", c->height, 32, 4096);
+    if (status == REEL_OK) status = in_range(env, "width", c->width, 32, 4096);
+    if (status == REEL_OK) status = in_range(env, "features", c->features, 1, 65536);
+    for (int i = 0; i < REEL_JUDGE_STAGES && status == REEL_OK; i++)
+        status = in_range(env, "channels", c->channels[i], 1, 4096);
+    if (status == REEL_OK && ((c->frames - 1) % 16 || c->height % 32 || c->width % 32))
+        status = reel_fail(env, REEL_E_ARG,
+                           "judge: sides must be multiples of 32 and frames 1 more than one of 16, "
+                           "got %lld x %lld x %lld",
+                           (long long)c->width, (long long)c->height, (long long)c->frames);
+    return status == REEL_OK ? check_questions(env, c) : status;
+}
