@@ -1,0 +1,41 @@
+/* What the files of an evaluation share. Included by nobody else. */
+#ifndef REEL_EVAL_EVAL_STATE_H
+#define REEL_EVAL_EVAL_STATE_H
+
+#include "eval/eval.h"
+#include "eval/model.h"
+#include "eval/prompts.h"
+#include "models/judge/judge.h"
+
+typedef struct reel_eval {
+    reel_env *env;
+    const reel_eval_options *o;
+    reel_report *report;
+    reel_eval_model *model;
+    reel_judge_model *judge; /* NULL: none */
+    reel_bucket size;
+    float duration_s;
+    uint8_t *made, *real; /* [F,H,W,3] each: two clips at hand */
+} reel_eval;
+
+/* One measurement each; rows are added to the report. */
+REEL_MUST_USE reel_status reel_eval_vae(reel_eval *e);
+REEL_MUST_USE reel_status reel_eval_judged(reel_eval *e); /* judge and frechet */
+REEL_MUST_USE reel_status reel_eval_swap(reel_eval *e);
+REEL_MUST_USE reel_status reel_eval_physics(reel_eval *e);
+
+/* Clips of the parts that take fewer than there are prompts. */
+int64_t reel_eval_fewer(const reel_eval *e);
+/* REEL_E_CANCELLED when told to stop. */
+REEL_MUST_USE reel_status reel_eval_told(reel_eval *e, const char *part, int64_t done,
+                                         int64_t total);
+/* A row: reference NaN for none. */
+REEL_MUST_USE reel_status reel_eval_add(reel_eval *e, const char *section, const char *group,
+                                        const char *name, double value, double reference,
+                                        int64_t n);
+/* A row of shares right / n. */
+REEL_MUST_USE reel_status reel_eval_add_share(reel_eval *e, const char *section, const char *group,
+                                              const char *name, int64_t right, int64_t right_real,
+                                              int64_t n);
+
+#endif

@@ -1,0 +1,327 @@
+#include "eval/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/path.h"
+#include "base/rng.h"
+#include "data/quality.h"
+#include "models/wan/vae_stream.h"
+#include "pipeline/transformer.h"
+#include "text/prompt.h"
+#include "text/tokenizer.h"
+#include "zoo/folder.h"
+
+static const char tag[] = "eval model";
+enum { PATH_BYTES = 4096, TEXT_LENGTH = 512 };
+
+struct reel_eval_model {
+    reel_env *env;
+    reel_eval_model_options o;
+    int64_t f, h, w, text_length;
+    double shift;
+    reel_folder *folder; /* NULL: an autoencoder alone */
+    reel_component *part[REEL_COMPONENT_COUNT];
+    reel_tokenizer *tokenizer;
+    reel_wan_vae_stream *encoder, *decoder;
+    int32_t *group; /* [f,h,w] of zeros: all positions have one level */
+    float *x, *y;   /* [z,f,h,w] */
+};
+
+static reel_dtype compute_of(const reel_component *c) {
+    for (int i = 0; i < reel_params_count(c->params); i++)
+        if (reel_params_at(c->params, i)->dtype == REEL_BF16) return REEL_BF16;
+    return REEL_F32;
+}
+
+static const reel_wan_vae_config *vae_of(const reel_eval_model *m) {
+    return &m->part[REEL_COMPONENT_VAE]->config.vae;
+}
+
+/* ---- opening ---- */
+
+/* The vae/ of a folder that is no whole model, as a training run leaves it. */
+static reel_status open_vae_alone(reel_eval_model *m) {
+    char path[PATH_BYTES];
+    reel_json_doc *doc;
+    reel_component_config config;
+    snprintf(path, sizeof path, "%s/vae/config.json", m->o.folder);
+    reel_status status = reel_json_load(m->env, path, &doc);
+    if (status != REEL_OK) return status;
+    const reel_json root = reel_json_root(doc);
+    status = reel_component_config_read(&root, REEL_COMPONENT_VAE, &config);
+    reel_json_free(&doc);
+    snprintf(path, sizeof path, "%s/vae/diffusion_pytorch_model.safetensors", m->o.folder);
+    if (status == REEL_OK)
+        status = reel_component_open(m->env, &config, path, REEL_WEIGHTS_STORED,
+                                     &m->part[REEL_COMPONENT_VAE]);
+    return status;
+}
+
+/* Rows of text: "_reel": {"text_length"} of model_index.json, or what Wan has. */
+static reel_status read_text_length(reel_eval_model *m, const char *path) {
+    reel_json_doc *doc;
+    reel_status status = reel_json_load(m->env, path, &doc);
+    if (status != REEL_OK) return status;
+    const reel_json root = reel_json_root(doc);
+    reel_json own;
+    m->text_length = TEXT_LENGTH;
+    if (reel_json_has(&root, "_reel")) {
+        status = reel_json_object(&root, "_reel", &own);
+        if (status == REEL_OK)
+            status =
+                reel_json_int_or(&own, "text_length", 1, TEXT_LENGTH, TEXT_LENGTH, &m->text_length);
+    }
+    reel_json_free(&doc);
+    if (m->o.text_length) m->text_length = m->o.text_length;
+    return status;
+}
+
+static reel_status open_all(reel_eval_model *m, const char *index) {
+    reel_status status = reel_folder_open(m->env, m->o.folder, &m->folder);
+    if (status == REEL_OK) status = read_text_length(m, index);
+    for (int kind = 0; kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
+        status = reel_folder_component(m->folder, (reel_component_kind)kind, REEL_WEIGHTS_STORED,
+                                       &m->part[kind]);
+    if (status != REEL_OK) return status;
+    m->shift = reel_folder_scheduler(m->folder)->shift;
+    const char *tokenizer = reel_folder_tokenizer(m->folder);
+    if (!tokenizer || !reel_folder_scheduler(m->folder)->flow)
+        return reel_fail(m->env, REEL_E_UNSUPPORTED, "%s: %s", m->o.folder,
+                         tokenizer ? "its scheduler is no flow" : "has no tokenizer");
+    return reel_tokenizer_open(m->env, tokenizer, &m->tokenizer);
+}
+
+static reel_status set_sizes(reel_eval_model *m) {
+    const reel_bucket *s = &m->o.size;
+    const int64_t ft = reel_wan_vae_factor_t(vae_of(m)), fs = reel_wan_vae_factor_s(vae_of(m));
+    m->f = 1 + (s->frames - 1) / ft;
+    m->h = s->height / fs;
+    m->w = s->width / fs;
+    if (s->frames < 1 || (s->frames - 1) % ft || s->height % fs || s->width % fs)
+        return reel_fail(m->env, REEL_E_ARG,
+                         "%s: clips must be of multiples of %lld pixels and 1 + k %lld frames, got "
+                         "%lld x %lld x %lld",
+                         m->o.folder, (long long)fs, (long long)ft, (long long)s->width,
+                         (long long)s->height, (long long)s->frames);
+    const int64_t n = reel_eval_model_latents(m);
+    m->x = reel_calloc(m->env, n, sizeof *m->x, tag);
+    m->y = reel_calloc(m->env, n, sizeof *m->y, tag);
+    m->group = reel_calloc(m->env, m->f * m->h * m->w, sizeof *m->group, tag);
+    return m->x && m->y && m->group ? REEL_OK : REEL_E_NOMEM;
+}
+
+static reel_status open_streams(reel_eval_model *m) {
+    const reel_component *vae = m->part[REEL_COMPONENT_VAE];
+    const reel_wan_vae_stream_options o = {.params = vae->params,
+                                           .table = m->o.table,
+                                           .compute = compute_of(vae),
+                                           .height = m->o.size.height,
+                                           .width = m->o.size.width};
+    const reel_status status = reel_wan_vae_encoder_open(m->env, vae_of(m), &o, &m->encoder);
+    return status == REEL_OK ? reel_wan_vae_decoder_open(m->env, vae_of(m), &o, &m->decoder)
+                             : status;
+}
+
+reel_status reel_eval_model_open(reel_env *env, const reel_eval_model_options *options,
+                                 reel_eval_model **model) {
+    char index[PATH_BYTES], vae[PATH_BYTES];
+    reel_eval_model *m = reel_calloc(env, 1, sizeof *m, tag);
+    if (!m) return REEL_E_NOMEM;
+    m->env = env;
+    m->o = *options;
+    snprintf(index, sizeof index, "%s/model_index.json", options->folder);
+    snprintf(vae, sizeof vae, "%s/vae/config.json", options->folder);
+    const bool alone =
+        reel_path_look(index) != REEL_PATH_FILE && reel_path_look(vae) == REEL_PATH_FILE;
+    reel_status status = alone ? open_vae_alone(m) : open_all(m, index);
+    if (status == REEL_OK) status = set_sizes(m);
+    if (status == REEL_OK) status = open_streams(m);
+    if (status != REEL_OK) {
+        reel_eval_model_close(&m);
+        return status;
+    }
+    *model = m;
+    return REEL_OK;
+}
+
+void reel_eval_model_close(reel_eval_model **model) {
+    reel_eval_model *m = *model;
+    if (!m) return;
+    reel_wan_vae_stream_close(&m->encoder);
+    reel_wan_vae_stream_close(&m->decoder);
+    reel_tokenizer_close(&m->tokenizer);
+    for (int kind = 0; kind < REEL_COMPONENT_COUNT; kind++)
+        reel_component_close(&m->part[kind]);
+    reel_folder_close(&m->folder);
+    reel_free(m->env, m->x);
+    reel_free(m->env, m->y);
+    reel_free(m->env, m->group);
+    reel_free(m->env, m);
+    *model = NULL;
+}
+
+bool reel_eval_model_generates(const reel_eval_model *m) {
+    return m->folder != NULL;
+}
+int64_t reel_eval_model_factor_s(const reel_eval_model *m) {
+    return reel_wan_vae_factor_s(vae_of(m));
+}
+int64_t reel_eval_model_latents(const reel_eval_model *m) {
+    return vae_of(m)->z_dim * m->f * m->h * m->w;
+}
+
+/* ---- the autoencoder ---- */
+
+/* A clip that is read, or written. */
+typedef struct frames {
+    const uint8_t *in;
+    uint8_t *out;
+    int64_t bytes; /* of a frame */
+} frames;
+
+static reel_status read_frames(void *context, int64_t first, int64_t n, float *pixels) {
+    const frames *c = context;
+    for (int64_t i = 0; i < n * c->bytes; i++)
+        pixels[i] = (float)c->in[first * c->bytes + i] * (2.0f / 255.0f) - 1.0f;
+    return REEL_OK;
+}
+
+static reel_status write_frames(void *context, int64_t first, int64_t n, const float *pixels) {
+    const frames *c = context;
+    reel_pixels_to_u8(pixels, n * c->bytes, c->out + first * c->bytes);
+    return REEL_OK;
+}
+
+reel_status reel_eval_model_encode(reel_eval_model *m, const uint8_t *rgb, float *latents) {
+    frames c = {.in = rgb, .bytes = m->o.size.height * m->o.size.width * 3};
+    return reel_wan_vae_encoder_run(m->encoder, read_frames, &c, m->f, latents, NULL);
+}
+
+reel_status reel_eval_model_decode(reel_eval_model *m, const float *latents, uint8_t *rgb) {
+    frames c = {.out = rgb, .bytes = m->o.size.height * m->o.size.width * 3};
+    return reel_wan_vae_decoder_run(m->decoder, latents, m->f, write_frames, &c);
+}
+
+/* ---- the transformer ---- */
+
+static reel_status tokenise(reel_eval_model *m, const char *prompt, reel_tokens *tokens) {
+    char *clean;
+    int64_t bytes;
+    const reel_encode_options options = {.max_tokens = m->text_length, .add_end = true};
+    reel_status status = reel_prompt_clean(m->env, prompt, (int64_t)strlen(prompt), &clean, &bytes);
+    if (status != REEL_OK) return status;
+    status = reel_tokenizer_encode(m->tokenizer, clean, bytes, &options, tokens);
+    reel_free(m->env, clean);
+    return status;
+}
+
+/* The rows of the prompt and, with guidance, of nothing. */
+static reel_status encode_text(reel_eval_model *m, const char *prompt, bool guided,
+                               reel_text_rows *rows) {
+    const char *const text[2] = {prompt, ""};
+    reel_component *c = m->part[REEL_COMPONENT_TEXT_ENCODER];
+    const reel_text_encoder encoder = {.config = &c->config.text_encoder,
+                                       .params = c->params,
+                                       .table = m->o.table,
+                                       .compute = compute_of(c)};
+    reel_tokens tokens[2] = {{0}};
+    reel_status status = REEL_OK;
+    const int n = guided ? 2 : 1;
+    for (int i = 0; i < n && status == REEL_OK; i++)
+        status = tokenise(m, text[i], &tokens[i]);
+    const int32_t *const ids[2] = {tokens[0].id, tokens[1].id};
+    const int64_t count[2] = {tokens[0].n, tokens[1].n};
+    if (status == REEL_OK) status = reel_text_rows_encode(m->env, &encoder, n, ids, count, rows);
+    for (int i = 0; i < 2; i++)
+        reel_tokens_deinit(m->env, &tokens[i]);
+    return status;
+}
+
+static reel_status new_transformer(reel_eval_model *m, const char *prompt, bool guided,
+                                   int n_groups, reel_transformer **transformer) {
+    reel_component *c = m->part[REEL_COMPONENT_TRANSFORMER];
+    reel_text_rows rows = {0};
+    if (!c)
+        return reel_fail(m->env, REEL_E_UNSUPPORTED, "%s: has an autoencoder alone", m->o.folder);
+    reel_status status = encode_text(m, prompt, guided, &rows);
+    const reel_transformer_options o = {.config = &c->config.transformer,
+                                        .params = c->params,
+                                        .table = m->o.table,
+                                        .compute = compute_of(c),
+                                        .F = m->f,
+                                        .h = m->h,
+                                        .w = m->w,
+                                        .n_groups = n_groups,
+                                        .text = &rows,
+                                        .text_length = m->text_length};
+    if (status == REEL_OK) status = reel_transformer_new(m->env, &o, transformer);
+    reel_text_rows_deinit(m->env, &rows);
+    return status;
+}
+
+static reel_sampler_options sampler_of(const reel_eval_model *m) {
+    const reel_scheduler_config *c = reel_folder_scheduler(m->folder);
+    reel_sampler_options s = reel_sampler_options_default(reel_sampler_parse(c->sampler));
+    s.schedule.num_train_timesteps = (int)c->num_train_timesteps;
+    s.schedule.shift = m->shift;
+    s.prediction = REEL_PREDICT_FLOW;
+    s.n_steps = (int)m->o.steps;
+    s.order = (int)c->solver_order;
+    s.final_sigma_zero = c->final_sigma_zero;
+    return s;
+}
+
+static reel_status denoise(reel_eval_model *m, const char *prompt, reel_denoise *run) {
+    reel_transformer *transformer = NULL;
+    reel_status status = new_transformer(m, prompt, reel_denoise_is_guided(run),
+                                         reel_denoise_n_groups(run), &transformer);
+    if (status == REEL_OK)
+        status = reel_denoise_run(run, reel_transformer_evaluate, transformer, NULL, NULL);
+    reel_transformer_free(&transformer);
+    return status;
+}
+
+reel_status reel_eval_model_generate(reel_eval_model *m, const char *prompt, uint64_t seed,
+                                     uint8_t *rgb) {
+    if (!reel_eval_model_generates(m))
+        return reel_fail(m->env, REEL_E_UNSUPPORTED, "%s: has an autoencoder alone", m->o.folder);
+    reel_canvas canvas;
+    reel_denoise *run = NULL;
+    reel_guidance guidance = reel_guidance_default();
+    guidance.scale = m->o.cfg_scale;
+    const reel_denoise_options o = {.sampler = sampler_of(m), .guidance = guidance, .seed = seed};
+    reel_status status = reel_canvas_init(m->env, vae_of(m)->z_dim, m->f, m->h, m->w, &canvas);
+    if (status != REEL_OK) return status;
+    status = reel_denoise_new(m->env, &canvas, &o, &run);
+    if (status == REEL_OK) status = denoise(m, prompt, run);
+    if (status == REEL_OK) status = reel_eval_model_decode(m, reel_denoise_latents(run), rgb);
+    reel_denoise_free(&run);
+    reel_canvas_deinit(&canvas);
+    return status;
+}
+
+reel_status reel_eval_model_error(reel_eval_model *m, const float *latents, const char *prompt,
+                                  double t, uint64_t seed, double *error) {
+    const int64_t n = reel_eval_model_latents(m);
+    reel_transformer *transformer = NULL;
+    const double timestep = 1000 * t;
+    float *eps = m->y;
+    reel_rng_fill_normal(seed, reel_rng_stream("eval noise"), 0, n, eps);
+    for (int64_t i = 0; i < n; i++)
+        m->x[i] = (float)(1 - t) * latents[i] + (float)t * eps[i];
+    const reel_denoise_query query = {
+        .x = m->x, .group = m->group, .n_groups = 1, .timestep = &timestep};
+    reel_status status = new_transformer(m, prompt, false, 1, &transformer);
+    if (status == REEL_OK) status = reel_transformer_evaluate(transformer, &query, m->x, NULL);
+    reel_transformer_free(&transformer);
+    if (status != REEL_OK) return status;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = (double)m->x[i] - ((double)eps[i] - (double)latents[i]);
+        sum += d * d;
+    }
+    *error = sum / (double)n;
+    return REEL_OK;
+}

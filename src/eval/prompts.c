@@ -1,0 +1,85 @@
+#include "eval/prompts.h"
+
+#include "base/rng.h"
+#include "world/render.h"
+#include "world/split.h"
+
+enum { TRIES = 64 };
+
+const char *reel_prompt_group_name(reel_prompt_group group) {
+    static const char *const names[] = {"one object", "two objects", "held-out pairs",
+                                        "chinese",    "falling",     "passing behind"};
+    return names[group];
+}
+
+reel_prompt_group reel_prompt_group_of(int64_t i) {
+    static const reel_prompt_group turn[] = {REEL_PROMPTS_ONE, REEL_PROMPTS_TWO,
+                                             REEL_PROMPTS_ONE, REEL_PROMPTS_PAIR,
+                                             REEL_PROMPTS_ONE, REEL_PROMPTS_CHINESE};
+    return turn[i % (int64_t)(sizeof turn / sizeof *turn)];
+}
+
+/* Scenes of the physics groups are asked for by attributes; of those that come out, one is taken
+ * that training did not see. */
+static reel_status sample_physics(reel_env *env, reel_prompt_group group,
+                                  reel_scene_options *options, reel_scene *scene) {
+    reel_attributes a = reel_attributes_any();
+    const bool falls = group == REEL_PROMPTS_FALL;
+    a.n_objects = falls ? 1 : 2;
+    a.weather = REEL_WEATHER_CLEAR;
+    a.camera = REEL_CAMERA_STILL;
+    reel_attributes_set(&a, REEL_ATTRIBUTE_MOTION, 0,
+                        falls ? REEL_MOTION_FALL : REEL_MOTION_PASS_BEHIND);
+    const uint64_t first = options->index * TRIES;
+    for (uint64_t i = 0; i < TRIES; i++) {
+        options->index = first + i;
+        const reel_status status = reel_scene_from_attributes(env, options, &a, scene);
+        if (status != REEL_OK) return status;
+        const reel_attributes made = reel_scene_attributes(scene);
+        if (reel_split_admits(REEL_SPLIT_VALIDATION, &made) && reel_scene_visible(scene)) break;
+    }
+    return REEL_OK;
+}
+
+reel_status reel_prompt_make(reel_env *env, reel_prompt_group group, uint64_t seed, int64_t index,
+                             float duration_s, reel_prompt *prompt) {
+    const bool pair = group == REEL_PROMPTS_PAIR;
+    reel_scene_options options = {.seed = seed ^ reel_rng_stream(reel_prompt_group_name(group)),
+                                  .index = (uint64_t)index,
+                                  .split = pair ? REEL_SPLIT_HELDOUT_PAIRS : REEL_SPLIT_VALIDATION,
+                                  .duration_s = duration_s,
+                                  .n_objects = group == REEL_PROMPTS_TWO ? 2 : 1};
+    const reel_status status = group >= REEL_PROMPTS_JUDGED
+                                   ? sample_physics(env, group, &options, &prompt->scene)
+                                   : reel_scene_sample(env, &options, &prompt->scene);
+    if (status != REEL_OK) return status;
+    const reel_caption_request request = {
+        group == REEL_PROMPTS_CHINESE ? REEL_CHINESE : REEL_ENGLISH, REEL_CAPTION_LONG,
+        reel_rng_below(options.seed, reel_rng_stream("phrasing"), (uint64_t)index, 1 << 30)};
+    prompt->group = group;
+    prompt->truth = reel_scene_attributes(&prompt->scene);
+    reel_caption_write(&prompt->truth, &request, prompt->text, sizeof prompt->text,
+                       &prompt->mentions);
+    return REEL_OK;
+}
+
+int reel_prompt_answer(const reel_prompt *p, int question) {
+    const int second =
+        question == REEL_QUESTION_KIND_1 || question == REEL_QUESTION_COLOR_1 ? 1 : 0;
+    int attribute = question;
+    if (question == REEL_QUESTION_KIND_1) attribute = REEL_ATTRIBUTE_KIND;
+    if (question == REEL_QUESTION_COLOR_1) attribute = REEL_ATTRIBUTE_COLOR;
+    const uint32_t said =
+        attribute < REEL_OBJECT_ATTRIBUTES ? p->mentions.object[second] : p->mentions.scene;
+    if (question != REEL_QUESTION_OBJECTS && !(said >> attribute & 1)) return REEL_NO_ANSWER;
+    return reel_question_answer(&p->truth, question);
+}
+
+reel_status reel_prompt_render(reel_env *env, const reel_prompt *prompt, const reel_bucket *size,
+                               float fps, uint8_t *rgb) {
+    const reel_view view = {.width = (int)size->width,
+                            .height = (int)size->height,
+                            .frames = (int)size->frames,
+                            .fps = fps};
+    return reel_scene_render(env, &prompt->scene, &view, rgb, NULL, NULL);
+}

@@ -1,0 +1,49 @@
+/* The prompts of an evaluation: scenes of the world that nobody trained on, in words.
+ *
+ * A prompt is a scene's long caption, so that nearly everything is said; what was said is recorded,
+ * since a model is only asked for that. The scene itself, rendered, is the real clip of the prompt.
+ */
+#ifndef REEL_EVAL_PROMPTS_H
+#define REEL_EVAL_PROMPTS_H
+
+#include "data/questions.h"
+#include "world/caption.h"
+
+typedef enum reel_prompt_group {
+    REEL_PROMPTS_ONE,     /* one object, a held-out combination, English */
+    REEL_PROMPTS_TWO,     /* two objects, likewise */
+    REEL_PROMPTS_PAIR,    /* one object of a kind and color never trained on together */
+    REEL_PROMPTS_CHINESE, /* one object, a held-out combination, Chinese */
+    REEL_PROMPTS_FALL,    /* one falling object before a still camera in clear weather */
+    REEL_PROMPTS_BEHIND,  /* an object passes behind another, likewise */
+    REEL_PROMPTS_COUNT,
+    REEL_PROMPTS_JUDGED = REEL_PROMPTS_FALL, /* the groups before this one are for the judge */
+} reel_prompt_group;
+
+/* "one object", "two objects", "held-out pairs", "chinese", "falling", "passing behind". Static. */
+const char *reel_prompt_group_name(reel_prompt_group group);
+
+/* Of n judged prompts, prompt i belongs to this group: half to ONE, the rest in turn. */
+reel_prompt_group reel_prompt_group_of(int64_t i);
+
+typedef struct reel_prompt {
+    reel_prompt_group group;
+    reel_scene scene;
+    reel_attributes truth;
+    reel_mentions mentions;
+    char text[REEL_CAPTION_BYTES];
+} reel_prompt;
+
+/* Prompt `index` of a group: a function of (seed, group, index, duration). */
+REEL_MUST_USE reel_status reel_prompt_make(reel_env *env, reel_prompt_group group, uint64_t seed,
+                                           int64_t index, float duration_s, reel_prompt *prompt);
+
+/* The true answer to a question of data/questions.h, REEL_NO_ANSWER where the prompt does not say
+ * it. */
+int reel_prompt_answer(const reel_prompt *prompt, int question);
+
+/* The real clip: u8 [F,H,W,3]. */
+REEL_MUST_USE reel_status reel_prompt_render(reel_env *env, const reel_prompt *prompt,
+                                             const reel_bucket *size, float fps, uint8_t *rgb);
+
+#endif
