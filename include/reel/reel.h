@@ -409,6 +409,41 @@ REEL_API reel_sheet_request reel_sheet_request_default(void);
 REEL_MUST_USE REEL_API reel_status reel_sheet_make(reel_env *env,
                                                    const reel_sheet_request *request);
 
+/* ---- evaluation ---- */
+
+/* Told where an evaluation stands; returning nonzero stops it. part is borrowed. */
+typedef int reel_evaluate_progress(void *context, const char *part, int64_t done, int64_t total);
+/* Given a line of the table, without newline; borrowed for the call. */
+typedef void reel_evaluate_line(void *context, const char *line);
+
+/* What is to be measured. */
+typedef struct reel_evaluate_options {
+    const char *model; /* folder; one with nothing but vae/ is enough for the autoencoder */
+    const char *judge; /* folder of a judge; NULL: model/judge where there is one */
+    const char *only;  /* some of "vae,judge,frechet,swap,physics"; NULL: all that can be done */
+    const char *json;  /* file to write; NULL: none */
+    const char *isa;   /* use no kernels above this level; NULL: the machine's own */
+    int64_t prompts;   /* held-out prompts; vae, swap and physics take an eighth, at least 8 */
+    int64_t steps;     /* of the sampler */
+    double cfg_scale;  /* 1: no guidance */
+    int64_t seed;
+    int64_t frames, height, width; /* of clips when there is no judge, which has its own size */
+    double fps;
+    int64_t text_length; /* rows of text the transformer sees; 0: as the folder says, or 512 */
+    reel_evaluate_progress *progress; /* may be NULL */
+    reel_evaluate_line *line;         /* may be NULL */
+    void *context;
+} reel_evaluate_options;
+
+/* 500 prompts, 20 steps, guidance 4, seed 1, 33 frames of 128 x 128 at 8 fps. */
+REEL_API reel_evaluate_options reel_evaluate_options_default(void);
+
+/* Measures a model on the held-out part of reel's own world; what can be is measured on real
+ * renders of the same prompts as well and shown beside it. The JSON file is written whole or not at
+ * all. REEL_E_ARG, REEL_E_IO, REEL_E_FORMAT, REEL_E_UNSUPPORTED; REEL_E_CANCELLED when stopped. */
+REEL_MUST_USE REEL_API reel_status reel_evaluate(reel_env *env,
+                                                 const reel_evaluate_options *options);
+
 #ifdef __cplusplus
 }
 #endif

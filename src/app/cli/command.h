@@ -18,6 +18,7 @@ typedef struct reel_command {
 
 extern const reel_command reel_command_completion;
 extern const reel_command reel_command_generate;
+extern const reel_command reel_command_eval;
 extern const reel_command reel_command_info;
 extern const reel_command reel_command_init;
 extern const reel_command reel_command_kernels;
