@@ -19,12 +19,19 @@ reel_prompt_group reel_prompt_group_of(int64_t i) {
     return turn[i % (int64_t)(sizeof turn / sizeof *turn)];
 }
 
-/* Scenes of the physics groups are asked for by attributes; of those that come out, one is taken
- * that training did not see. */
+/* Scenes of the physics groups are asked for by attributes, so that what moves can be followed
+ * (eval/track.h): matte, of medium size, in colors that no ground or sky has. Of those that come
+ * out, one is taken that training did not see. */
 static reel_status sample_physics(reel_env *env, reel_prompt_group group,
                                   reel_scene_options *options, reel_scene *scene) {
     reel_attributes a = reel_attributes_any();
+    static const int colors[] = {REEL_COLOR_RED, REEL_COLOR_BLUE, REEL_COLOR_PURPLE,
+                                 REEL_COLOR_PINK, REEL_COLOR_ORANGE};
     const bool falls = group == REEL_PROMPTS_FALL;
+    const uint64_t color = options->index % (sizeof colors / sizeof *colors);
+    reel_attributes_set(&a, REEL_ATTRIBUTE_COLOR, 0, colors[color]);
+    reel_attributes_set(&a, REEL_ATTRIBUTE_MATERIAL, 0, REEL_MATERIAL_MATTE);
+    reel_attributes_set(&a, REEL_ATTRIBUTE_SIZE, 0, REEL_SIZE_MEDIUM);
     a.n_objects = falls ? 1 : 2;
     a.weather = REEL_WEATHER_CLEAR;
     a.camera = REEL_CAMERA_STILL;

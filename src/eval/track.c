@@ -1,16 +1,25 @@
 #include "eval/track.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
 static const char tag[] = "track";
 enum {
     MOST_FRAMES = 4096,
-    DIFFERS = 77,    /* |x - background| summed over the channels, of 765: 0.3 of a channel */
-    LEAST_AREA = 500 /* 1 / 500 of the picture */
+    DIFFERS = 77,     /* |x - background| summed over the channels, of 765: 0.3 of a channel */
+    LEAST_AREA = 500, /* 1 / 500 of the picture */
+    SMALL = 4,        /* a quarter of the largest piece */
 };
 
 /* ---- background ---- */
+
+static int apart(const uint8_t *a, const uint8_t *b) {
+    int sum = 0;
+    for (int k = 0; k < 3; k++)
+        sum += a[k] > b[k] ? a[k] - b[k] : b[k] - a[k];
+    return sum;
+}
 
 static uint8_t median(uint8_t *x, int64_t n) {
     for (int64_t i = 1; i < n; i++) {
@@ -23,16 +32,44 @@ static uint8_t median(uint8_t *x, int64_t n) {
     return x[n / 2];
 }
 
-static void make_background(const uint8_t *rgb, int64_t F, int64_t n, uint8_t *background) {
+/* The median over frames [first, end); n values a frame. */
+static void make_median(const uint8_t *rgb, int64_t first, int64_t end, int64_t n, uint8_t *out) {
     uint8_t column[MOST_FRAMES];
     for (int64_t i = 0; i < n; i++) {
-        for (int64_t f = 0; f < F; f++)
-            column[f] = rgb[f * n + i];
-        background[i] = median(column, F);
+        for (int64_t f = first; f < end; f++)
+            column[f - first] = rgb[f * n + i];
+        out[i] = median(column, end - first);
     }
 }
 
-/* ---- the largest piece ---- */
+/* How near a color comes to the nearest one of a row where early and late agree. */
+static int nearest(const uint8_t *color, const uint8_t *early, const uint8_t *late, int64_t W) {
+    int least = INT_MAX;
+    for (int64_t x = 0; x < W; x++) {
+        if (apart(early + 3 * x, late + 3 * x) > DIFFERS / 2) continue;
+        const int d = apart(color, early + 3 * x);
+        if (d < least) least = d;
+    }
+    return least;
+}
+
+/* The background from the medians of the first and of the last third, over early. A thing may stand
+ * where it starts for most of the one and where it ends for most of the other, as what falls does,
+ * and its shadow with it: where the two differ, what looks more like the rest of its row, which is
+ * as far away, is the background. */
+static void merge(const uint8_t *late, int64_t H, int64_t W, uint8_t *early, uint8_t *row) {
+    for (int64_t y = 0; y < H; y++) {
+        uint8_t *a = early + y * W * 3;
+        const uint8_t *b = late + y * W * 3;
+        memcpy(row, a, (size_t)(W * 3));
+        for (int64_t x = 0; x < W; x++)
+            if (apart(row + 3 * x, b + 3 * x) > DIFFERS / 2 &&
+                nearest(b + 3 * x, row, b, W) < nearest(row + 3 * x, row, b, W))
+                memcpy(a + 3 * x, b + 3 * x, 3);
+    }
+}
+
+/* ---- the pieces that differ ---- */
 
 typedef struct picture {
     int64_t H, W;
@@ -42,14 +79,8 @@ typedef struct picture {
 } picture;
 
 static void mark(const picture *p) {
-    for (int64_t i = 0; i < p->H * p->W; i++) {
-        int difference = 0;
-        for (int k = 0; k < 3; k++) {
-            const int d = (int)p->rgb[3 * i + k] - (int)p->background[3 * i + k];
-            difference += d < 0 ? -d : d;
-        }
-        p->mask[i] = difference > DIFFERS;
-    }
+    for (int64_t i = 0; i < p->H * p->W; i++)
+        p->mask[i] = apart(p->rgb + 3 * i, p->background + 3 * i) > DIFFERS;
 }
 
 /* The piece that position `at` belongs to; sums, not yet means. */
@@ -79,23 +110,28 @@ static reel_track_point gather(const picture *p, int32_t at, int64_t *n) {
     return sum;
 }
 
-static reel_track_point largest(const picture *p) {
+/* The topmost piece that is not small beside the largest one: a thing stands above its shadow. */
+static reel_track_point topmost(const picture *p) {
     reel_track_point best = {0};
-    int64_t most = p->H * p->W / LEAST_AREA, n;
-    mark(p);
-    for (int32_t i = 0; i < p->H * p->W; i++) {
-        if (p->mask[i] != 1) continue;
-        const reel_track_point sum = gather(p, i, &n);
-        if (n <= most) continue;
-        most = n;
-        best = sum;
+    int64_t most = p->H * p->W / LEAST_AREA, best_n = 1, n;
+    for (int round = 0; round < 2; round++) { /* the first finds the largest */
+        mark(p);
+        for (int32_t i = 0; i < p->H * p->W; i++) {
+            if (p->mask[i] != 1) continue;
+            const reel_track_point sum = gather(p, i, &n);
+            if (round == 0 && n > most) most = n;
+            const double y = sum.y / (double)n;
+            if (round == 0 || n * SMALL < most || n < p->H * p->W / LEAST_AREA) continue;
+            if (best.seen && y >= best.y / (double)best_n) continue;
+            best = sum;
+            best_n = n;
+        }
     }
-    if (!best.seen) return best;
-    best.x /= (double)most;
-    best.y /= (double)most;
-    best.area = (double)most / (double)(p->H * p->W);
+    best.x /= (double)best_n;
+    best.y /= (double)best_n;
+    best.area = best.seen ? (double)best_n / (double)(p->H * p->W) : 0;
     for (int k = 0; k < 3; k++)
-        best.rgb[k] /= (double)most;
+        best.rgb[k] /= (double)best_n;
     return best;
 }
 
@@ -104,17 +140,22 @@ reel_status reel_track(reel_env *env, const uint8_t *rgb, int64_t F, int64_t H, 
     if (F < 3 || F > MOST_FRAMES)
         return reel_fail(env, REEL_E_ARG, "following needs 3 to %d frames, got %lld", MOST_FRAMES,
                          (long long)F);
-    uint8_t *background = reel_alloc(env, H * W * 3, tag);
+    const int64_t n = H * W * 3;
+    uint8_t *background = reel_alloc(env, 2 * n + W * 3, tag);
     picture p = {.H = H,
                  .W = W,
                  .background = background,
                  .mask = reel_alloc(env, H * W, tag),
                  .stack = reel_alloc(env, H * W * (int64_t)sizeof(int32_t), tag)};
     const bool room = background && p.mask && p.stack;
-    if (room) make_background(rgb, F, H * W * 3, background);
+    if (room) {
+        make_median(rgb, 0, F / 3, n, background);
+        make_median(rgb, F - F / 3, F, n, background + n);
+        merge(background + n, H, W, background, background + 2 * n);
+    }
     for (int64_t f = 0; room && f < F; f++) {
-        p.rgb = rgb + f * H * W * 3;
-        point[f] = largest(&p);
+        p.rgb = rgb + f * n;
+        point[f] = topmost(&p);
     }
     reel_free(env, background);
     reel_free(env, p.mask);
@@ -167,8 +208,12 @@ static bool whole(const reel_track_point *p) {
     return p->seen && !p->cut;
 }
 
+/* Pixels that a centroid may be off by; sideways steps by which it is known to have taken in its
+ * shadow, or to be something else. */
+static const double noise = 0.6, aside = 3;
+
 /* The frames [*first, *end) of free fall: from the first whole one until it stops speeding down:
- * the step that is less than half of the one before ends at the impact. */
+ * the step that is less than half of the greatest one before ends at the impact. */
 static void find_fall(const reel_track_point *p, int64_t F, int64_t *first, int64_t *end) {
     int64_t i = 0;
     while (i < F && !whole(&p[i]))
@@ -177,7 +222,7 @@ static void find_fall(const reel_track_point *p, int64_t F, int64_t *first, int6
     double step = 0;
     while (i + 1 < F && whole(&p[i + 1])) {
         const double next = p[i + 1].y - p[i].y;
-        if (next < 0.5 * step || next < -0.5) break;
+        if (next < 0.5 * step - noise || fabs(p[i + 1].x - p[i].x) > aside) break;
         step = fmax(step, next);
         i++;
     }
@@ -214,8 +259,12 @@ static int64_t best_seen(const reel_track_point *p, int64_t first, int64_t end) 
 bool reel_track_comes_back(const reel_track_point *p, int64_t F, int64_t W, double most) {
     const int64_t a = best_seen(p, 0, F / 3), b = best_seen(p, F - F / 3, F);
     if (a < 0 || b < 0 || fabs(p[a].x - p[b].x) < 0.15 * (double)W) return false;
-    double sum = 0;
+    double of_a = 1e-9, of_b = 1e-9, sum = 0;
+    for (int k = 0; k < 3; k++) {
+        of_a += p[a].rgb[k];
+        of_b += p[b].rgb[k];
+    }
     for (int k = 0; k < 3; k++)
-        sum += (p[a].rgb[k] - p[b].rgb[k]) * (p[a].rgb[k] - p[b].rgb[k]);
+        sum += pow(p[a].rgb[k] / of_a - p[b].rgb[k] / of_b, 2);
     return sqrt(sum) <= most;
 }

@@ -1,8 +1,9 @@
 /* Following the one thing that moves in a clip whose camera stands still, and asking its path
  * whether it obeys gravity.
  *
- * The background is the median over the frames; what differs from it is moving; of that the largest
- * connected piece is the thing. No network is involved, so nothing learned can be fooled.
+ * The background is made of the medians over the first and the last third of the frames; what
+ * differs from it is moving; of its larger connected pieces the topmost is the thing, the others
+ * are shadows. No network is involved, so nothing learned can be fooled.
  */
 #ifndef REEL_EVAL_TRACK_H
 #define REEL_EVAL_TRACK_H
@@ -34,8 +35,8 @@ bool reel_track_falls(const reel_track_point *point, int64_t F, int64_t H, doubl
                       double *r2);
 
 /* Whether what goes in on one side comes out on the other with its color: seen whole in the first
- * third and in the last, on different sides of where it crosses, mean colors at most `most` apart
- * (Euclidean, of rgb in [0,1]). */
+ * third and in the last, at least 0.15 of the width apart, and the shares of red, green and blue in
+ * its mean color at most `most` apart (Euclidean): light and shade may change. */
 bool reel_track_comes_back(const reel_track_point *point, int64_t F, int64_t W, double most);
 
 #endif

@@ -1,0 +1,58 @@
+# reel eval on a tiny model and a tiny judge: every part measured, written as JSON, repeated to the
+# byte; an autoencoder alone; what is refused.
+. tests/e2e/lib.sh
+
+cat >"$work/recipe.json" <<'JSON'
+{
+  "run": {"steps": 2, "log_steps": 1},
+  "optimiser": {"batch": 2, "rules": [{"match": "*", "method": "adamw", "lr": 0.01}]},
+  "data": {"pool": 4, "pool_start": 2, "fresh": 0.5, "validation": 2,
+    "buckets": [{"width": 32, "height": 32, "frames": 17}]},
+  "vae": {"base_dim": 16, "decoder_base_dim": 16, "z_dim": 4, "patch_size": 2, "dim_mult": [1, 1],
+    "temperal_downsample": [1], "crop": 16, "crop_frames": 3, "pca_steps": 3},
+  "judge": {"channels": [8, 8, 8, 8], "features": 8},
+  "tokenizer": {"vocabulary": 1500, "captions": 400},
+  "dit": {"num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64, "num_layers": 1,
+    "row_tokens": 512, "row_clips": 6},
+  "text": {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_heads": 2, "num_layers": 1, "tokens": 32}
+}
+JSON
+recipe="--config $work/recipe.json"
+small="--size 32x32 --frames 17 --prompts 6 --steps 2"
+
+expect 0 "$REEL" train judge $recipe --out "$work/judge"
+grep -q '"everything"' "$work/judge/metrics.jsonl" || complain "the judge was not validated"
+expect 0 "$REEL" train vae $recipe --out "$work/vae"
+expect 0 "$REEL" eval --model "$work/vae" $small --json "$work/vae.json"
+out_has "first_frame_psnr"
+grep -q '"ssim":{"value":' "$work/vae.json" || complain "no ssim in the JSON"
+expect 1 "$REEL" eval --model "$work/vae" $small --only swap
+err_has "an autoencoder alone"
+
+if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
+    expect 0 "$REEL" train dit $recipe --out "$work/dit" --set "dit.vae=$work/vae" \
+        --set "dit.tokenizer=$work/tokenizer/spiece.model"
+    model="--model $work/dit/model --judge $work/judge/judge $small"
+    expect 0 "$REEL" eval $model --json "$work/a.json"
+    for word in psnr "one object" everything "to other renders" "true below swapped" \
+        "speeds up evenly" "same color after"; do
+        out_has "$word"
+    done
+    grep -q '"real":' "$work/a.json" || complain "no real renders beside the model's"
+    expect 0 "$REEL" eval $model --json "$work/b.json" --threads 1
+    cmp "$work/a.json" "$work/b.json" || complain "one thread measured something else"
+    expect 1 "$REEL" eval --model "$work/dit/model" $small --only judge
+    err_has "name the folder of one"
+else
+    err_has "without sentencepiece"
+fi
+
+expect 2 "$REEL" eval
+err_has "--model DIR"
+expect 1 "$REEL" eval --model "$work/vae" --only vae,sound
+err_has "'sound', wanted some of vae,judge,frechet,swap,physics"
+expect 1 "$REEL" eval --model "$work/nothing"
+err_has "no such folder"
+expect 1 "$REEL" eval --model "$work/vae" --frames 18 --size 32x32 --only vae
+err_has "1 + k"
+finish
