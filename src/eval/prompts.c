@@ -4,7 +4,7 @@
 #include "world/render.h"
 #include "world/split.h"
 
-enum { TRIES = 64 };
+enum { TRIES = 512 }; /* one scene in twenty is held out */
 
 const char *reel_prompt_group_name(reel_prompt_group group) {
     static const char *const names[] = {"one object", "two objects", "held-out pairs",
@@ -43,9 +43,10 @@ static reel_status sample_physics(reel_env *env, reel_prompt_group group,
         const reel_status status = reel_scene_from_attributes(env, options, &a, scene);
         if (status != REEL_OK) return status;
         const reel_attributes made = reel_scene_attributes(scene);
-        if (reel_split_admits(REEL_SPLIT_VALIDATION, &made) && reel_scene_visible(scene)) break;
+        if (reel_split_admits(REEL_SPLIT_VALIDATION, &made) && reel_scene_visible(scene))
+            return REEL_OK;
     }
-    return REEL_OK;
+    return reel_fail(env, REEL_E_UNSUPPORTED, "no held-out scene came out of %d draws", TRIES);
 }
 
 reel_status reel_prompt_make(reel_env *env, reel_prompt_group group, uint64_t seed, int64_t index,
