@@ -4,7 +4,7 @@
 #include "world/render.h"
 #include "world/split.h"
 
-enum { TRIES = 1024 }; /* one combination in twenty is kept from training */
+enum { TRIES = 512 }; /* one scene in twenty is held out */
 
 const char *reel_prompt_group_name(reel_prompt_group group) {
     static const char *const names[] = {"one object", "two objects", "held-out pairs",
@@ -46,8 +46,7 @@ static reel_status sample_physics(reel_env *env, reel_prompt_group group,
         if (reel_split_admits(REEL_SPLIT_VALIDATION, &made) && reel_scene_visible(scene))
             return REEL_OK;
     }
-    return reel_fail(env, REEL_E_UNSUPPORTED, "prompts: none of %d scenes was kept from training",
-                     TRIES);
+    return reel_fail(env, REEL_E_UNSUPPORTED, "no held-out scene came out of %d draws", TRIES);
 }
 
 reel_status reel_prompt_make(reel_env *env, reel_prompt_group group, uint64_t seed, int64_t index,
