@@ -17,7 +17,8 @@ reel_status reel_identity_mix(reel_safetensors_set *set, uint64_t *hash) {
         const reel_status status = reel_safetensors_set_get(set, stored->name, &t);
         if (status != REEL_OK) return status;
         h = mix(h, stored->name, (int64_t)strlen(stored->name) + 1);
-        h = mix(h, &(int32_t){t.dtype}, 4);
+        const int32_t dtype = (int32_t)t.dtype;
+        h = mix(h, &dtype, sizeof dtype);
         h = mix(h, t.shape.dim, t.shape.rank * (int64_t)sizeof *t.shape.dim);
         const int64_t bytes = reel_tensor_bytes(&t);
         h = mix(h, t.data, bytes < REEL_IDENTITY_BYTES ? bytes : REEL_IDENTITY_BYTES);
