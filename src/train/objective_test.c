@@ -83,7 +83,9 @@ static void train(reel_objective objective, double *first, double *last) {
     o.rule[1] = (reel_rule){"*", REEL_METHOD_ADAMW, 0.01, 0};
     o.n_rules = 2;
     assert_int_equal(reel_cpu_table(y.env, REEL_ISA_AMX, &table), REEL_OK);
-    assert_int_equal(reel_row_init(y.env, T, N, X, Z, 2, objective, &y.row), REEL_OK);
+    const reel_row_options sizes = {
+        .T = T, .N = N, .X = X, .z = Z, .patch = 2, .objective = objective};
+    assert_int_equal(reel_row_init(y.env, &sizes, &y.row), REEL_OK);
     assert_int_equal(reel_learner_new(y.env, table, &o, &learner), REEL_OK);
     assert_int_equal(reel_learner_declare(learner, record, &y), REEL_OK);
     assert_int_equal(reel_learner_begin(learner, 1), REEL_OK);
