@@ -259,7 +259,7 @@ typedef struct reel_generate_request {
     double cfg_from, cfg_to;  /* the share of the steps that is guided, within 0..1 */
     double flow_shift;        /* 0.01..100; 0: the model's own */
     const char *sampler;      /* "unipc", "euler", "heun", "dpm++2m"; NULL: the model's own */
-    const char *type;         /* weights and arithmetic: "f32", "bf16"; NULL: as stored */
+    const char *type;         /* weights and arithmetic: "f32", "bf16", "q8_0"; NULL: as stored */
     const char *isa;          /* the strongest kernels to use; NULL: the machine's */
     int64_t max_memory;       /* bytes the process may hold; 0: what the machine has free */
     const char *preview_path; /* rewritten with a preview after every step; NULL: none */

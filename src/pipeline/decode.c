@@ -12,12 +12,18 @@ void reel_decode_bytes(const float *x, int64_t n, uint8_t *bytes) {
 }
 
 static reel_status open_decoder(reel_env *env, const reel_decode_options *o, int64_t height,
-                                int64_t width, reel_wan_vae_stream **stream) {
-    const reel_wan_vae_stream_options options = {.params = o->params,
-                                                 .table = o->table,
-                                                 .compute = o->compute,
-                                                 .height = height,
-                                                 .width = width};
+                                int64_t width, bool tiled, reel_wan_vae_stream **stream) {
+    reel_wan_vae_stream_options options = {.params = o->params,
+                                           .table = o->table,
+                                           .compute = o->compute,
+                                           .height = height,
+                                           .width = width};
+    if (tiled) {
+        options.tile_height = o->tile[0];
+        options.tile_width = o->tile[1];
+        options.stride_height = o->stride[0];
+        options.stride_width = o->stride[1];
+    }
     return reel_wan_vae_decoder_open(env, o->config, &options, stream);
 }
 
@@ -47,7 +53,7 @@ reel_status reel_decode(reel_env *env, const reel_decode_options *o, const float
     s.picture = reel_alloc(env, 3 * o->width * o->height, tag_decode);
     if (!s.picture) return REEL_E_NOMEM;
     reel_wan_vae_stream *stream = NULL;
-    reel_status status = open_decoder(env, o, o->height, o->width, &stream);
+    reel_status status = open_decoder(env, o, o->height, o->width, true, &stream);
     if (status == REEL_OK)
         status = reel_wan_vae_decoder_run(stream, latents, o->f, write_frames, &s);
     reel_wan_vae_stream_close(&stream);
@@ -87,7 +93,7 @@ reel_status reel_decode_fit_preview(reel_env *env, const reel_decode_options *o,
     s.rgb = latents + z * n;
     reel_preview_samples(z, SAMPLE, SAMPLE, latents);
     reel_wan_vae_stream *stream = NULL;
-    reel_status status = open_decoder(env, o, SAMPLE * s.factor, SAMPLE * s.factor, &stream);
+    reel_status status = open_decoder(env, o, SAMPLE * s.factor, SAMPLE * s.factor, false, &stream);
     if (status == REEL_OK) status = reel_wan_vae_decoder_run(stream, latents, 1, shrink, &s);
     reel_wan_vae_stream_close(&stream);
     if (status == REEL_OK) status = reel_preview_fit(env, z, n, latents, s.rgb, map);

@@ -18,6 +18,8 @@ typedef struct reel_decode_options {
     reel_dtype compute;
     int64_t width, height; /* pixels */
     int64_t f, h, w;       /* of the latents */
+    /* pixels: as in reel_wan_vae_stream_options, height first; 0: the frame as a whole */
+    int64_t tile[2], stride[2];
     /* Told after each piece how many frames there are; anything but REEL_OK ends the run. */
     reel_status (*progress)(void *context, int64_t frames);
     void *context;

@@ -15,7 +15,7 @@
 static reel_status fill(reel_env *env, reel_params *params) {
     for (int i = 0; i < reel_params_count(params); i++) {
         reel_param *p = reel_params_at(params, i);
-        const int64_t bytes = reel_shape_count(&p->shape) * reel_dtype_bytes(p->dtype);
+        const int64_t bytes = reel_dtype_size(p->dtype, reel_shape_count(&p->shape));
         p->data = reel_alloc(env, bytes, "sample");
         if (!p->data) return REEL_E_NOMEM;
         p->owned = true;
@@ -24,13 +24,32 @@ static reel_status fill(reel_env *env, reel_params *params) {
     return REEL_OK;
 }
 
+/* What reel_places_quantise would turn into 8-bit blocks, without memory. */
+static void declare_q8(reel_params *params) {
+    for (int i = 0; i < reel_params_count(params); i++) {
+        reel_param *p = reel_params_at(params, i);
+        const size_t n = strlen(p->name);
+        if (n < 7 || strcmp(p->name + n - 7, ".weight") != 0) continue;
+        if (p->shape.rank != 2 || p->shape.dim[1] % REEL_Q8_VALUES) continue;
+        p->dtype = REEL_Q8_0;
+        p->frozen = true;
+    }
+}
+
+/* How a model is to be made up. */
+typedef struct make {
+    bool bf16, q8; /* weights */
+    bool filled;   /* in memory, to be run */
+} make;
+
 /* A closed store with what a configuration asks for. */
-static reel_status made_up(reel_env *env, const reel_component_config *config, bool bf16,
-                           bool filled, reel_params **params) {
+static reel_status made_up(reel_env *env, const reel_component_config *config, make how,
+                           reel_params **params) {
     reel_status status = reel_params_new(env, params);
     if (status == REEL_OK)
-        status = reel_component_declare(env, config, bf16 ? REEL_BF16 : REEL_F32, *params);
-    if (status == REEL_OK && filled) status = fill(env, *params);
+        status = reel_component_declare(env, config, how.bf16 ? REEL_BF16 : REEL_F32, *params);
+    if (status == REEL_OK && how.q8) declare_q8(*params);
+    if (status == REEL_OK && how.filled) status = fill(env, *params);
     if (status == REEL_OK)
         reel_params_close(*params);
     else
@@ -42,7 +61,7 @@ static int64_t param_bytes(reel_params *params) {
     int64_t bytes = 0;
     for (int i = 0; i < reel_params_count(params); i++) {
         const reel_param *p = reel_params_at(params, i);
-        bytes += reel_shape_count(&p->shape) * reel_dtype_bytes(p->dtype);
+        bytes += reel_dtype_size(p->dtype, reel_shape_count(&p->shape));
     }
     return bytes;
 }
@@ -75,7 +94,7 @@ static reel_text_encoder text_encoder(const reel_generate *g, const reel_t5_conf
 static reel_status plan_text(const reel_generate *g, reel_params **params, reel_text_batch **batch,
                              reel_plan **plan) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TEXT_ENCODER);
-    reel_status status = made_up(g->env, config, g->text_bf16, false, params);
+    reel_status status = made_up(g->env, config, (make){.bf16 = g->text_bf16}, params);
     if (status != REEL_OK) return status;
     const reel_text_encoder encoder = text_encoder(g, &config->text_encoder, *params);
     status =
@@ -92,7 +111,8 @@ static reel_status measure_text(const reel_generate *g, reel_rates *rates) {
     reel_params *params = NULL;
     reel_text_batch *batch = NULL;
     reel_plan *plan = NULL;
-    reel_status status = made_up(g->env, &config, g->text_bf16, true, &params);
+    reel_status status =
+        made_up(g->env, &config, (make){.bf16 = g->text_bf16, .filled = true}, &params);
     if (status != REEL_OK) return status;
     const reel_text_encoder encoder = text_encoder(g, &config.text_encoder, params);
     status = reel_text_rows_plan(g->env, &encoder, g->n_prompts, longest_prompt(g), false, &batch,
@@ -167,7 +187,8 @@ static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_
     reel_params *params = NULL;
     reel_transformer *m = NULL;
     reel_plan *plan;
-    reel_status status = made_up(g->env, &config, g->bf16, true, &params);
+    reel_status status = made_up(
+        g->env, &config, (make){.bf16 = g->bf16, .q8 = g->settings.q8, .filled = true}, &params);
     if (status == REEL_OK)
         status = new_transformer(g, &config.transformer, params, grid, false, &m);
     if (status == REEL_OK) status = reel_transformer_plan(m, n_rows, &plan);
@@ -182,7 +203,8 @@ static reel_status whole_transformer(const reel_generate *g, reel_params **param
                                      reel_transformer **m) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TRANSFORMER);
     const int64_t grid[3] = {g->settings.F, g->settings.h, g->settings.w};
-    reel_status status = made_up(g->env, config, g->bf16, false, params);
+    reel_status status =
+        made_up(g->env, config, (make){.bf16 = g->bf16, .q8 = g->settings.q8}, params);
     if (status == REEL_OK)
         status = new_transformer(g, &config->transformer, *params, grid, true, m);
     if (status != REEL_OK) reel_params_free(params);
@@ -191,13 +213,21 @@ static reel_status whole_transformer(const reel_generate *g, reel_params **param
 
 /* ---- decoder ---- */
 
-static reel_status open_decoder(const reel_generate *g, reel_params *params, int64_t height,
-                                int64_t width, reel_wan_vae_stream **stream) {
-    const reel_wan_vae_stream_options options = {.params = params,
-                                                 .table = g->backend.table,
-                                                 .compute = g->bf16 ? REEL_BF16 : REEL_F32,
-                                                 .height = height,
-                                                 .width = width};
+/* size: height and width in pixels; tile and stride: of tiles, or NULL. */
+static reel_status open_decoder(const reel_generate *g, reel_params *params, const int64_t size[2],
+                                const int64_t *tile, const int64_t *stride,
+                                reel_wan_vae_stream **stream) {
+    reel_wan_vae_stream_options options = {.params = params,
+                                           .table = g->backend.table,
+                                           .compute = g->bf16 ? REEL_BF16 : REEL_F32,
+                                           .height = size[0],
+                                           .width = size[1]};
+    if (tile) {
+        options.tile_height = tile[0];
+        options.tile_width = tile[1];
+        options.stride_height = stride[0];
+        options.stride_width = stride[1];
+    }
     return reel_wan_vae_decoder_open(g->env, &reel_generate_config(g, REEL_COMPONENT_VAE)->vae,
                                      &options, stream);
 }
@@ -211,7 +241,8 @@ static reel_status time_decoder(const reel_generate *g, reel_params *params, int
     reel_wan_vae_stream *stream = NULL;
     float *latent = reel_calloc(g->env, c->z_dim * h * w + n, sizeof *latent, "sample");
     if (!latent) return REEL_E_NOMEM;
-    reel_status status = open_decoder(g, params, h * factor, w * factor, &stream);
+    const int64_t size[2] = {h * factor, w * factor};
+    reel_status status = open_decoder(g, params, size, NULL, NULL, &stream);
     for (int i = 0; i < 3 && status == REEL_OK; i++) {
         int64_t frames;
         const double start = reel_clock_s();
@@ -230,22 +261,45 @@ static reel_status predict_decode_s(const reel_generate *g, reel_generate_cost *
     const int64_t h = s->h < SIDE ? s->h : SIDE, w = s->w < SIDE ? s->w : SIDE;
     reel_params *params = NULL;
     double first_s = 0, next_s = 0;
-    reel_status status =
-        made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE), g->bf16, true, &params);
+    reel_status status = made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
+                                 (make){.bf16 = g->bf16, .filled = true}, &params);
     if (status == REEL_OK) status = time_decoder(g, params, h, w, &first_s, &next_s);
     reel_params_free(&params);
-    const double area = (double)(s->h * s->w) / (double)(h * w);
+    double area = (double)(s->h * s->w) / (double)(h * w);
+    const int64_t size[2] = {s->height, s->width};
+    for (int i = 0; i < 2; i++) /* overlaps are computed twice */
+        if (s->tile[i])
+            area *= (double)(s->tile[i] * ((size[i] - s->tile[i]) / s->stride[i] + 1)) /
+                    (double)size[i];
     cost->decode_s = area * (first_s + next_s * (double)(s->F - 1));
     return status;
 }
 
 /* ---- memory ---- */
 
-/* What the video encoder keeps: frames it looks ahead to and refers to, in 12 bits a pixel. */
-static int64_t encoder_bytes(const reel_settings *s) {
-    enum { FRAMES = 64, LIBRARY = 12 << 20 };
-    const int64_t frames = s->frames < FRAMES ? s->frames : FRAMES;
-    return LIBRARY + frames * s->width * s->height * 3 / 2;
+/* What the video encoder holds, by what was measured of each: some MiB, and bytes for each pixel,
+ * of which H.264 has some for each frame that it looks ahead to. */
+static int64_t encoder_bytes(const reel_generate *g) {
+    static const struct {
+        const char *extension;
+        double mib, per_pixel, per_frame; /* the last for up to 44 frames */
+    } row[] = {{".mkv", 4, 178, 0},
+               {".webm", 22, 205, 0},
+               {".gif", 3, 8, 0},
+               {".png", 4, 10, 0},
+               {"", 8, 40, 4.5}};
+    enum { AHEAD = 44 };
+    const reel_settings *s = &g->settings;
+    const char *output = g->request->output ? g->request->output : "";
+    const size_t n = strlen(output);
+    const double frames = s->frames < AHEAD ? (double)s->frames : AHEAD;
+    size_t i = 0;
+    for (; row[i].extension[0]; i++) {
+        const size_t k = strlen(row[i].extension);
+        if (n >= k && strcmp(output + n - k, row[i].extension) == 0) break;
+    }
+    return (int64_t)(row[i].mib * 1048576 + (row[i].per_pixel + row[i].per_frame * frames) *
+                                                (double)(s->width * s->height));
 }
 
 static reel_status predict_text_bytes(const reel_generate *g, int64_t base,
@@ -279,7 +333,7 @@ static reel_status predict_denoise_bytes(const reel_generate *g, int64_t base,
             s->h * s->w * (int64_t)sizeof(float);
         const int64_t rest = base + reel_plan_get_stats(plan).planned_bytes + COPIES * latents;
         cost->denoise_bytes = rest + param_bytes(params);
-        cost->streamed = cost->denoise_bytes > cost->limit_bytes;
+        cost->streamed = cost->denoise_bytes > cost->limit_bytes && !s->q8;
         if (cost->streamed) cost->denoise_bytes = rest + reel_streaming_window(params, plan);
     }
     reel_transformer_free(&m);
@@ -287,21 +341,62 @@ static reel_status predict_denoise_bytes(const reel_generate *g, int64_t base,
     return status;
 }
 
-static reel_status predict_decode_bytes(const reel_generate *g, int64_t base,
-                                        reel_generate_cost *cost) {
+/* Bytes the decoder needs with tiles of that size (0: without). */
+static reel_status decoder_bytes(const reel_generate *g, reel_params *params, const int64_t tile[2],
+                                 const int64_t stride[2], int64_t *bytes) {
     const reel_settings *s = &g->settings;
-    reel_params *params = NULL;
+    const int64_t size[2] = {s->height, s->width};
     reel_wan_vae_stream *stream = NULL;
-    reel_status status =
-        made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE), g->bf16, false, &params);
-    if (status == REEL_OK) status = open_decoder(g, params, s->height, s->width, &stream);
+    const reel_status status = open_decoder(g, params, size, tile, stride, &stream);
     if (status == REEL_OK) {
         const reel_wan_vae_stream_stats stats = reel_wan_vae_stream_get_stats(stream);
-        cost->decode_bytes = base + param_bytes(params) + stats.plan_bytes + stats.cache_bytes +
-                             stats.canvas_bytes + 3 * s->width * s->height + encoder_bytes(s);
+        const int64_t factor =
+            reel_wan_vae_factor_t(&reel_generate_config(g, REEL_COMPONENT_VAE)->vae);
+        const int64_t picture = 3 * s->width * s->height;
+        *bytes =
+            param_bytes(params) + stats.plan_bytes + stats.cache_bytes + picture + encoder_bytes(g);
+        /* with tiles: all frames until the last tile is done, and one piece of whole frames */
+        if (stats.canvas_bytes)
+            *bytes += s->frames * stats.canvas_bytes + factor * picture * (int64_t)sizeof(float);
     }
     reel_wan_vae_stream_close(&stream);
+    return status;
+}
+
+/* Cuts an edge into n tiles that overlap by 64 pixels or a little more. */
+static void cut_edge(int64_t size, int n, int64_t unit, int64_t *tile, int64_t *stride) {
+    const int64_t overlap = (64 + unit - 1) / unit * unit;
+    *stride = ((size - overlap + n - 1) / n + unit - 1) / unit * unit;
+    *tile = *stride + overlap;
+    if (n == 1 || *stride < overlap || *tile >= size) *tile = *stride = 0;
+}
+
+/* Takes the fewest tiles with which the decoder keeps to max_memory; the most there are when none
+ * do, and the prediction says so. */
+static reel_status choose_tiles(reel_generate *g, reel_params *params, int64_t *bytes) {
+    enum { PROGRAM = 56 << 20 }; /* the process without a model, about */
+    static const int grid[][2] = {{1, 1}, {1, 2}, {2, 2}, {2, 3}, {3, 3}, {3, 4}, {4, 4}};
+    reel_settings *s = &g->settings;
+    const int64_t factor = reel_wan_vae_factor_s(&reel_generate_config(g, REEL_COMPONENT_VAE)->vae);
+    const bool tall = s->height > s->width;
+    for (size_t i = 0; i < sizeof grid / sizeof *grid; i++) {
+        cut_edge(s->height, grid[i][tall], factor, &s->tile[0], &s->stride[0]);
+        cut_edge(s->width, grid[i][!tall], factor, &s->tile[1], &s->stride[1]);
+        const reel_status status = decoder_bytes(g, params, s->tile, s->stride, bytes);
+        if (status != REEL_OK) return status;
+        if (!g->request->max_memory || PROGRAM + *bytes <= g->request->max_memory) break;
+    }
+    return REEL_OK;
+}
+
+static reel_status predict_decode_bytes(reel_generate *g, int64_t base, reel_generate_cost *cost) {
+    reel_params *params = NULL;
+    int64_t bytes = 0;
+    reel_status status = made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
+                                 (make){.bf16 = g->bf16}, &params);
+    if (status == REEL_OK) status = choose_tiles(g, params, &bytes);
     reel_params_free(&params);
+    cost->decode_bytes = base + bytes;
     return status;
 }
 
@@ -309,12 +404,15 @@ static reel_status check_limit(const reel_generate *g, const reel_generate_cost 
     if (cost->peak_bytes <= cost->limit_bytes) return REEL_OK;
     return reel_fail(g->env, REEL_E_NOMEM,
                      "needs %lld MiB (text %lld, denoising %lld%s, decoding %lld) and %lld MiB are "
-                     "%s; make it smaller or shorter",
+                     "%s; make it smaller or shorter%s",
                      (long long)(cost->peak_bytes >> 20), (long long)(cost->text_bytes >> 20),
                      (long long)(cost->denoise_bytes >> 20),
                      cost->streamed ? " with streamed weights" : "",
                      (long long)(cost->decode_bytes >> 20), (long long)(cost->limit_bytes >> 20),
-                     g->request->max_memory ? "allowed" : "free");
+                     g->request->max_memory ? "allowed" : "free",
+                     g->request->max_memory
+                         ? ""
+                         : ", or set max_memory: frames are then decoded in tiles to keep to it");
 }
 
 reel_status reel_predict_memory(reel_generate *g, reel_generate_cost *cost) {

@@ -40,6 +40,10 @@ void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool wi
     put_real(out, "cfg_from", s->guidance.from);
     put_real(out, "cfg_to", s->guidance.to);
     put_text(out, "type", s->type ? s->type : "stored");
+    if (s->tile[0] || s->tile[1]) {
+        put_int(out, "tile_height", s->tile[0]);
+        put_int(out, "tile_width", s->tile[1]);
+    }
     put_text(out, "isa", r->isa);
     reel_json_out_end(out);
 }

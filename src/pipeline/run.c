@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/sweep.h"
 #include "pipeline/generate_state.h"
+#include "pipeline/places.h"
 
 typedef struct run {
     reel_generate *g;
@@ -155,7 +156,9 @@ static reel_status open_vae(run *r, reel_component **c, reel_decode_options *o) 
                                .height = s->height,
                                .f = s->F,
                                .h = s->h,
-                               .w = s->w};
+                               .w = s->w,
+                               .tile = {s->tile[0], s->tile[1]},
+                               .stride = {s->stride[0], s->stride[1]}};
     return REEL_OK;
 }
 
@@ -255,8 +258,9 @@ static reel_status decide_streaming(run *r, const reel_component *c, reel_transf
     const int64_t limit = reel_generate_limit(r->g);
     const int64_t now = reel_memory_resident();
     const int64_t arena = reel_plan_get_stats(plan).planned_bytes;
-    const int64_t whole = now + arena + c->bytes - c->converted_bytes;
-    const int64_t least = now + arena + reel_streaming_window(c->params, plan);
+    const bool converted = r->g->settings.q8; /* into memory of our own, counted in `now` */
+    const int64_t whole = now + arena + (converted ? 0 : c->bytes - c->converted_bytes);
+    const int64_t least = converted ? whole : now + arena + reel_streaming_window(c->params, plan);
     *stream = whole > limit;
     if (least <= limit) return REEL_OK;
     return reel_fail(r->env, REEL_E_NOMEM,
@@ -313,7 +317,8 @@ static reel_status denoise(run *r) {
     const reel_component_kind kind = REEL_COMPONENT_TRANSFORMER;
     status = reel_folder_component(r->g->folder, kind, reel_generate_weights(r->g, kind), &c);
     if (status != REEL_OK) return status;
-    status = denoise_with(r, c);
+    if (r->g->settings.q8) status = reel_places_quantise(r->env, c->files, c->params);
+    if (status == REEL_OK) status = denoise_with(r, c);
     reel_component_close(&c);
     return status;
 }
@@ -359,9 +364,9 @@ static reel_status find_resume(run *r) {
 static reel_status run_phases(run *r) {
     reel_generate_cost cost;
     reel_status status = reel_generate_identify(r->g);
+    if (status == REEL_OK) status = reel_predict_memory(r->g, &cost);
     if (status == REEL_OK) status = write_provenance(r, false, &r->key);
     if (status == REEL_OK) status = try_writer(r);
-    if (status == REEL_OK) status = reel_predict_memory(r->g, &cost);
     if (status == REEL_OK) status = find_resume(r);
     if (status == REEL_OK) status = write_provenance(r, true, &r->provenance);
     if (status != REEL_OK) return status;

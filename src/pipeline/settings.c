@@ -267,8 +267,10 @@ static reel_status set_type(reel_env *env, const reel_generate_request *r, reel_
         s->weights = REEL_WEIGHTS_F32;
     else if (strcmp(r->type, "bf16") == 0)
         s->weights = REEL_WEIGHTS_BF16;
+    else if (strcmp(r->type, "q8_0") == 0)
+        s->q8 = true;
     else
-        return reel_fail(env, REEL_E_ARG, "type is '%s', wanted f32 or bf16", r->type);
+        return reel_fail(env, REEL_E_ARG, "type is '%s', wanted f32, bf16 or q8_0", r->type);
     return REEL_OK;
 }
 

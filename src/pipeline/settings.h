@@ -23,6 +23,11 @@ typedef struct reel_settings {
     reel_guidance guidance;
     reel_weights_as weights; /* of text encoder and transformer */
     const char *type;        /* as asked for; NULL: as stored */
+    bool q8;                 /* the transformer's linear weights become 8-bit blocks */
+    /* Of the decoder's tiles, height first, in pixels; 0: the frame as a whole. Set by the
+     * prediction of memory, from the request alone: what is free at the moment must not change
+     * bytes. */
+    int64_t tile[2], stride[2];
     int n_notes;
     char note[REEL_MAX_NOTES][REEL_NOTE_BYTES];
 } reel_settings;

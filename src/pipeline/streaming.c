@@ -2,61 +2,29 @@
 
 #include <stdlib.h>
 
+#include "pipeline/places.h"
+
 typedef struct reel_streaming_drop drop_point;
-
-/* A tensor of the files by its address, to find the parameter that lies there. */
-typedef struct placed {
-    const void *data;
-    const char *name;
-} placed;
-
-static int by_address(const void *a, const void *b) {
-    const uintptr_t x = (uintptr_t)((const placed *)a)->data;
-    const uintptr_t y = (uintptr_t)((const placed *)b)->data;
-    return x < y ? -1 : x > y;
-}
 
 static int by_record(const void *a, const void *b) {
     const drop_point *x = a, *y = b;
     return x->after < y->after ? -1 : x->after > y->after;
 }
 
-static reel_status list_places(reel_env *env, reel_safetensors_set *files, placed **places,
-                               int64_t *n) {
-    *n = reel_safetensors_set_count(files);
-    placed *list = reel_calloc(env, *n ? *n : 1, sizeof *list, "streaming");
-    if (!list) return REEL_E_NOMEM;
-    for (int64_t i = 0; i < *n; i++) {
-        reel_tensor tensor;
-        list[i].name = reel_safetensors_set_at(files, i)->name;
-        const reel_status status = reel_safetensors_set_get(files, list[i].name, &tensor);
-        if (status != REEL_OK) {
-            reel_free(env, list);
-            return status;
-        }
-        list[i].data = tensor.data;
-    }
-    qsort(list, (size_t)*n, sizeof *list, by_address);
-    *places = list;
-    return REEL_OK;
-}
-
 static reel_status list_drops(reel_streaming *s, reel_safetensors_set *files, reel_params *params,
                               const reel_plan *plan) {
-    placed *places;
-    int64_t n_places;
-    const reel_status status = list_places(s->env, files, &places, &n_places);
+    reel_places places;
+    const reel_status status = reel_places_init(s->env, files, &places);
     if (status != REEL_OK) return status;
     const int n = reel_params_count(params);
     s->drop = reel_calloc(s->env, n ? n : 1, sizeof *s->drop, "streaming");
     for (int i = 0; s->drop && i < n; i++) {
         const reel_param *p = reel_params_at(params, i);
-        const placed key = {.data = p->data};
-        const placed *at = bsearch(&key, places, (size_t)n_places, sizeof *places, by_address);
-        const int after = at && p->used ? reel_plan_last_use(plan, p->var) : -1;
-        if (after >= 0) s->drop[s->n++] = (drop_point){after, at->name};
+        const char *name = reel_places_find(&places, p->data);
+        const int after = name && p->used ? reel_plan_last_use(plan, p->var) : -1;
+        if (after >= 0) s->drop[s->n++] = (drop_point){after, name};
     }
-    reel_free(s->env, places);
+    reel_places_deinit(&places);
     if (!s->drop) return REEL_E_NOMEM;
     qsort(s->drop, (size_t)s->n, sizeof *s->drop, by_record);
     return REEL_OK;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/json_out.h"
+#include "base/memory.h"
 
 static const double mib = 1048576;
 
@@ -103,6 +104,7 @@ static void print_event(const reel_progress *p, const reel_event *e) {
     }
     put_real(&out, "elapsed_s", e->elapsed_s);
     if (e->left_s >= 0) put_real(&out, "left_s", e->left_s);
+    if (e->kind == REEL_EVENT_DONE) put_int(&out, "peak_bytes", reel_memory_peak());
     end_line(&out);
 }
 
