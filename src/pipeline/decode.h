@@ -18,6 +18,9 @@ typedef struct reel_decode_options {
     reel_dtype compute;
     int64_t width, height; /* pixels */
     int64_t f, h, w;       /* of the latents */
+    /* Takes each picture [H,W,3] u8 in the writer's place; NULL: the writer does. */
+    reel_status (*frame)(void *context, int64_t index, const uint8_t *pixels);
+    void *frame_context;
     /* Told after each piece how many frames there are; anything but REEL_OK ends the run. */
     reel_status (*progress)(void *context, int64_t frames);
     void *context;
