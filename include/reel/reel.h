@@ -239,6 +239,23 @@ REEL_MUST_USE REEL_API reel_status reel_train(reel_env *env, const reel_train_op
                                               int *stopped);
 /* ---- generation: prompts into video ---- */
 
+/* What a generation is given besides its prompt. All but GENERATE need a model that takes a noise
+ * level for each token; the others are REEL_E_UNSUPPORTED. */
+typedef enum reel_task_kind {
+    REEL_TASK_GENERATE, /* nothing */
+    REEL_TASK_ANIMATE,  /* pictures at some of its frames */
+    REEL_TASK_EXTEND,   /* clip[0], which comes through untouched; length is what is added */
+    REEL_TASK_CONNECT,  /* clip[0] and clip[1], untouched; length is what comes between them */
+    REEL_TASK_LOOP,     /* clip[0], untouched; length is the way from its end to its beginning */
+    REEL_TASK_EDIT,     /* clip[0], noised up to `strength` and made anew from there */
+} reel_task_kind;
+
+/* A picture a frame of the result is to look like. */
+typedef struct reel_keyframe {
+    int64_t frame; /* from 0; negative: from the end, -1 is the last */
+    const char *path;
+} reel_keyframe;
+
 /* What is to be made. Text is UTF-8 and borrowed while the generation is open. */
 typedef struct reel_generate_request {
     const char *model;      /* a folder, or a repository's name ("Org/Name") in the cache; needed */
@@ -264,6 +281,16 @@ typedef struct reel_generate_request {
     int64_t max_memory;       /* bytes the process may hold; 0: what the machine has free */
     const char *preview_path; /* rewritten with a preview after every step; NULL: none */
     bool bit_exact;           /* portable kernels: the same bytes from any x86-64 machine */
+
+    reel_task_kind task;
+    bool letterbox; /* what has another shape gets black bars; false: it is cropped */
+    const reel_keyframe *keyframe; /* [n_keyframes], of ANIMATE */
+    int n_keyframes;
+    const char *clip[2]; /* files; frames that stay untouched do so when width and height are 0, or
+                            those of the clip */
+    bool backward;       /* EXTEND goes on before the clip's beginning; false: behind its end */
+    double strength;     /* of EDIT: above 0, where nothing changes, to 1, where nothing stays */
+    const char *mask;    /* of EDIT: a picture, white where the clip changes; NULL: everywhere */
 } reel_generate_request;
 
 /* Every field at its default; model, prompt and output are NULL. */
@@ -297,11 +324,12 @@ typedef struct reel_generate_cost {
 
 typedef enum reel_event_kind {
     REEL_EVENT_BEGIN,  /* all checks are passed; the settings are final, a resumed run's seed too */
-    REEL_EVENT_PHASE,  /* text says which one begins: "text", "denoise", "decode" */
+    REEL_EVENT_PHASE,  /* text says which one begins: "encode", "text", "denoise", "decode" */
     REEL_EVENT_STEP,   /* done of total steps of the denoising */
     REEL_EVENT_FRAMES, /* done of total frames are in the file */
     REEL_EVENT_PREVIEW, /* the preview was written; text is its path */
     REEL_EVENT_DONE,    /* the file is there; text is its path */
+    REEL_EVENT_SEAM,    /* text says how large the steps are where made and given frames meet */
 } reel_event_kind;
 
 typedef struct reel_event {

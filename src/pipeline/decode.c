@@ -37,13 +37,14 @@ typedef struct sink {
 
 static reel_status write_frames(void *context, int64_t first, int64_t n, const float *pixels) {
     sink *s = context;
-    const int64_t picture = 3 * s->options->width * s->options->height;
+    const reel_decode_options *o = s->options;
+    const int64_t picture = 3 * o->width * o->height;
     for (int64_t i = 0; i < n; i++) {
         reel_decode_bytes(pixels + i * picture, picture, s->picture);
-        const reel_status status = reel_video_writer_push(s->writer, s->picture);
+        const reel_status status = o->frame ? o->frame(o->frame_context, first + i, s->picture)
+                                            : reel_video_writer_push(s->writer, s->picture);
         if (status != REEL_OK) return status;
     }
-    const reel_decode_options *o = s->options;
     return o->progress ? o->progress(o->context, first + n) : REEL_OK;
 }
 

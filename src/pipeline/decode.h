@@ -20,6 +20,9 @@ typedef struct reel_decode_options {
     int64_t f, h, w;       /* of the latents */
     /* pixels: as in reel_wan_vae_stream_options, height first; 0: the frame as a whole */
     int64_t tile[2], stride[2];
+    /* Takes each picture [H,W,3] u8 in the writer's place; NULL: the writer does. */
+    reel_status (*frame)(void *context, int64_t index, const uint8_t *pixels);
+    void *frame_context;
     /* Told after each piece how many frames there are; anything but REEL_OK ends the run. */
     reel_status (*progress)(void *context, int64_t frames);
     void *context;

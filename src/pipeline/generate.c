@@ -56,7 +56,7 @@ static void show(reel_generate *g) {
     g->shown = (reel_generate_settings){
         .width = s->width,
         .height = s->height,
-        .frames = s->frames,
+        .frames = g->task.n_segments ? g->task.frames : s->frames,
         .fps_num = s->fps_num,
         .fps_den = s->fps_den,
         .steps = s->sampler.n_steps,
@@ -81,13 +81,18 @@ static reel_status check_request(reel_env *env, const reel_generate_request *r) 
 }
 
 static reel_status open_all(reel_generate *g) {
-    const reel_generate_request *r = g->request;
-    reel_status status = check_request(g->env, r);
+    const reel_generate_request *r = &g->adjusted;
+    reel_status status = check_request(g->env, g->request);
     const char *path;
     if (status == REEL_OK)
-        status = reel_cache_find(g->env, r->cache_root, r->model, &g->arena, &path);
+        status =
+            reel_cache_find(g->env, g->request->cache_root, g->request->model, &g->arena, &path);
     if (status == REEL_OK) status = reel_folder_open(g->env, path, &g->folder);
+    if (status == REEL_OK)
+        status = reel_task_open(g->env, g->folder, g->request, &g->adjusted, &g->task);
+    g->request = r;
     if (status == REEL_OK) status = reel_settings_resolve(g->env, g->folder, r, &g->settings);
+    if (status == REEL_OK) status = reel_task_place(g->env, r, &g->settings, &g->task);
     if (status == REEL_OK) status = tokenize_prompts(g);
     if (status != REEL_OK) return status;
     if (r->output) {

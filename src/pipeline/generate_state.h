@@ -8,12 +8,15 @@
 #include "pipeline/identity.h"
 #include "pipeline/provenance.h"
 #include "pipeline/resume.h"
+#include "pipeline/task.h"
 #include "pipeline/transformer.h"
 #include "text/tokenizer.h"
 
 struct reel_generate {
     reel_env *env;
-    const reel_generate_request *request;
+    const reel_generate_request *request; /* the caller's, or `adjusted` */
+    reel_generate_request adjusted;       /* with what the task's clips say */
+    reel_job task;
     reel_backend backend;
     reel_arena arena; /* paths and texts */
     reel_folder *folder;

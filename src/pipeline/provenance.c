@@ -1,5 +1,7 @@
 #include "pipeline/provenance.h"
 
+#include <stdio.h>
+
 static void put_text(reel_json_out *out, const char *key, const char *text) {
     reel_json_out_key(out, key);
     reel_json_out_string(out, text ? text : "");
@@ -13,12 +15,38 @@ static void put_real(reel_json_out *out, const char *key, double x) {
     reel_json_out_real(out, x);
 }
 
+static void put_hash(reel_json_out *out, const char *key, uint64_t hash) {
+    char text[17];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
+    put_text(out, key, text);
+}
+
+/* Files by what is in them; by their names only where people read it. */
+static void put_inputs(reel_json_out *out, const reel_job *t, bool with_names) {
+    reel_json_out_key(out, "inputs");
+    reel_json_out_array_begin(out);
+    for (int i = 0; i < t->n_inputs; i++) {
+        const reel_task_input *input = &t->input[i];
+        reel_json_out_object_begin(out);
+        if (with_names) put_text(out, "file", input->path);
+        put_hash(out, "hash", input->hash);
+        put_int(out, "from", input->from);
+        put_int(out, "frames", input->n);
+        put_int(out, "latent", input->at);
+        put_real(out, "level", input->level);
+        reel_json_out_end(out);
+    }
+    reel_json_out_end(out);
+    put_text(out, "fit", t->fit == REEL_FIT_LETTERBOX ? "letterbox" : "crop");
+    if (t->mask) put_hash(out, "mask_hash", t->mask_hash);
+}
+
 void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool with_seed) {
     const reel_settings *s = r->settings;
     reel_json_out_object_begin(out);
     put_text(out, "generator", "reel");
     put_text(out, "version", reel_version());
-    put_text(out, "task", "generate");
+    put_text(out, "task", reel_task_name(r->task->kind));
     if (with_seed) put_text(out, "model", r->model);
     put_text(out, "model_hash", r->hash);
     put_text(out, "prompt", r->prompt);
@@ -44,6 +72,7 @@ void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool wi
         put_int(out, "tile_height", s->tile[0]);
         put_int(out, "tile_width", s->tile[1]);
     }
+    if (r->task->n_inputs) put_inputs(out, r->task, with_seed);
     put_text(out, "isa", r->isa);
     reel_json_out_end(out);
 }

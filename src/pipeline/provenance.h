@@ -6,7 +6,7 @@
 #define REEL_PIPELINE_PROVENANCE_H
 
 #include "base/json_out.h"
-#include "pipeline/settings.h"
+#include "pipeline/task.h"
 
 typedef struct reel_provenance {
     const char *model;  /* as it was asked for */
@@ -16,6 +16,7 @@ typedef struct reel_provenance {
     const char *isa;
     int64_t seed;
     const reel_settings *settings;
+    const reel_job *task;
 } reel_provenance;
 
 /* Writes it as one JSON object; out is inited by the caller. with_seed false: without the

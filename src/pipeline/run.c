@@ -8,7 +8,9 @@
 #include "base/memory.h"
 #include "base/sweep.h"
 #include "pipeline/generate_state.h"
+#include "pipeline/known.h"
 #include "pipeline/places.h"
+#include "pipeline/splice.h"
 
 typedef struct run {
     reel_generate *g;
@@ -69,7 +71,8 @@ static reel_status write_provenance(run *r, bool with_seed, const char **text) {
                                         .negative_prompt = g->request->negative_prompt,
                                         .isa = g->backend.isa,
                                         .seed = r->seed,
-                                        .settings = &g->settings};
+                                        .settings = &g->settings,
+                                        .task = &g->task};
     reel_json_out out;
     reel_json_out_init(&out, r->env);
     reel_provenance_write(&out, &provenance, with_seed);
@@ -213,6 +216,36 @@ static reel_status write_preview(run *r, const float *x0) {
     return status;
 }
 
+/* ---- what is known ---- */
+
+/* The canvas, with what the task's files put on it. */
+static reel_status make_canvas(run *r) {
+    const reel_generate *g = r->g;
+    const reel_settings *s = &g->settings;
+    const reel_wan_dit_config *dit =
+        &reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer;
+    reel_status status = reel_canvas_init(r->env, dit->out_channels, s->F, s->h, s->w, &r->canvas);
+    if (status != REEL_OK || !g->task.n_inputs) return status;
+    begin_phase(r, "encode", 0, g->task.n_inputs);
+    reel_component *c;
+    reel_decode_options vae;
+    status = open_vae(r, &c, &vae);
+    if (status != REEL_OK) return status;
+    const reel_known_options options = {
+        .config = vae.config,
+        .params = vae.params,
+        .table = vae.table,
+        .compute = vae.compute,
+        .width = s->width,
+        .height = s->height,
+        .patch = {dit->patch_size[0], dit->patch_size[1], dit->patch_size[2]},
+        .tick = tick,
+        .context = r};
+    status = reel_known_put(r->env, &options, &g->task, &r->canvas);
+    reel_component_close(&c);
+    return status;
+}
+
 /* ---- denoise ---- */
 
 static reel_status save(run *r) {
@@ -236,13 +269,9 @@ static reel_status after_step(void *context, const reel_denoise_step *step) {
 
 static reel_status begin_denoise(run *r) {
     const reel_settings *s = &r->g->settings;
-    const int64_t C =
-        reel_generate_config(r->g, REEL_COMPONENT_TRANSFORMER)->transformer.out_channels;
-    reel_status status = reel_canvas_init(r->env, C, s->F, s->h, s->w, &r->canvas);
-    if (status != REEL_OK) return status;
     const reel_denoise_options options = {
         .sampler = s->sampler, .guidance = s->guidance, .seed = (uint64_t)r->seed};
-    status = reel_denoise_new(r->env, &r->canvas, &options, &r->denoise);
+    reel_status status = reel_denoise_new(r->env, &r->canvas, &options, &r->denoise);
     if (status == REEL_OK && r->resume) status = reel_resume_restore(r->resume, r->denoise);
     if (status == REEL_OK && !r->resume) status = save(r);
     return status;
@@ -331,6 +360,27 @@ static reel_status after_frames(void *context, int64_t frames) {
     return tick(r);
 }
 
+/* Decodes into the writer what the task's clips are spliced with, and tells of the seams. */
+static reel_status decode_spliced(run *r, reel_decode_options *o) {
+    const reel_settings *s = &r->g->settings;
+    reel_splice *splice = NULL;
+    reel_status status =
+        reel_splice_open(r->env, &r->g->task, (int)s->width, (int)s->height, r->writer, &splice);
+    if (status != REEL_OK) return status;
+    o->frame = reel_splice_frame;
+    o->frame_context = splice;
+    status = reel_decode(r->env, o, reel_denoise_latents(r->denoise), r->writer);
+    if (status == REEL_OK) status = reel_splice_finish(splice);
+    const double seam = status == REEL_OK ? reel_splice_seam(splice) : -1;
+    reel_splice_close(&splice);
+    if (seam >= 0) {
+        char text[96];
+        snprintf(text, sizeof text, "%.3g times the median step between frames", seam);
+        tell(r, REEL_EVENT_SEAM, text, 0, 0);
+    }
+    return status;
+}
+
 static reel_status decode(run *r) {
     begin_phase(r, "decode", 0, r->g->settings.frames);
     reel_component *c;
@@ -341,7 +391,9 @@ static reel_status decode(run *r) {
     o.context = r;
     status = open_writer(r, &r->writer);
     if (status == REEL_OK)
-        status = reel_decode(r->env, &o, reel_denoise_latents(r->denoise), r->writer);
+        status = r->g->task.n_segments
+                     ? decode_spliced(r, &o)
+                     : reel_decode(r->env, &o, reel_denoise_latents(r->denoise), r->writer);
     if (status == REEL_OK) status = reel_video_writer_finish(r->writer);
     reel_video_writer_close(&r->writer);
     reel_component_close(&c);
@@ -371,7 +423,8 @@ static reel_status run_phases(run *r) {
     if (status == REEL_OK) status = write_provenance(r, true, &r->provenance);
     if (status != REEL_OK) return status;
     tell(r, REEL_EVENT_BEGIN, NULL, r->g->shown.steps_done, r->g->shown.steps);
-    status = encode_text(r);
+    status = make_canvas(r);
+    if (status == REEL_OK) status = encode_text(r);
     if (status == REEL_OK) status = fit_preview(r);
     if (status == REEL_OK) status = denoise(r);
     if (status == REEL_OK) status = decode(r);

@@ -7,7 +7,7 @@ out_has "reel $VERSION"
 
 expect 0 "$REEL" help
 out_has "usage: reel COMMAND"
-for command in generate sheet info init train eval world kernels completion man help; do out_has "  $command "; done
+for command in generate animate extend connect loop edit sheet info init train eval world kernels completion man help; do out_has "  $command "; done
 expect 0 "$REEL" --help
 for command in info init kernels world; do
     expect 0 "$REEL" help "$command"
@@ -22,7 +22,7 @@ no_out
 expect 2 "$REEL" dance
 no_out
 err_has "got the command 'dance'"
-for command in generate sheet info init train eval world kernels completion man help; do err_has " $command"; done
+for command in generate animate extend connect loop edit sheet info init train eval world kernels completion man help; do err_has " $command"; done
 expect 2 "$REEL" help dance
 expect 2 "$REEL" help kernels kernels
 err_has "'kernels' as well"

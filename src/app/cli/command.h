@@ -16,12 +16,17 @@ typedef struct reel_command {
     int (*run)(int argc, const char *const *argv);
 } reel_command;
 
+extern const reel_command reel_command_animate;
 extern const reel_command reel_command_completion;
+extern const reel_command reel_command_connect;
+extern const reel_command reel_command_edit;
+extern const reel_command reel_command_extend;
 extern const reel_command reel_command_generate;
 extern const reel_command reel_command_eval;
 extern const reel_command reel_command_info;
 extern const reel_command reel_command_init;
 extern const reel_command reel_command_kernels;
+extern const reel_command reel_command_loop;
 extern const reel_command reel_command_train;
 extern const reel_command reel_command_man;
 

@@ -60,6 +60,7 @@ static void bash_option(const reel_option *o) {
 
 static void bash(void) {
     const reel_command *c;
+    const reel_option *o;
     printf("# bash completion for reel\n"
            "_reel() {\n"
            "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
@@ -72,11 +73,11 @@ static void bash(void) {
            "    case ${COMP_WORDS[1]} in\n");
     for (int i = 0; (c = reel_command_at(i)); i++) {
         printf("    %s)\n        case $before in\n", c->usage->command);
-        for (int k = 0; k < c->usage->n_options; k++)
-            bash_option(&c->usage->option[k]);
+        for (int k = 0; (o = reel_usage_option(c->usage, k)); k++)
+            bash_option(o);
         printf("        esac\n        options='--help");
-        for (int k = 0; k < c->usage->n_options; k++)
-            printf(" --%s", c->usage->option[k].name);
+        for (int k = 0; (o = reel_usage_option(c->usage, k)); k++)
+            printf(" --%s", o->name);
         printf("' ;;\n");
     }
     print_names("    help) COMPREPLY=($(compgen -W '");
@@ -117,6 +118,7 @@ static void zsh_option(const reel_option *o) {
 
 static void zsh(void) {
     const reel_command *c;
+    const reel_option *o;
     printf("#compdef reel\n"
            "_reel() {\n"
            "    if (( CURRENT == 2 )); then\n"
@@ -136,8 +138,8 @@ static void zsh(void) {
            "    case $command in\n");
     for (int i = 0; (c = reel_command_at(i)); i++) {
         printf("    %s)\n        _arguments '--help[explain the command]'", c->usage->command);
-        for (int k = 0; k < c->usage->n_options; k++)
-            zsh_option(&c->usage->option[k]);
+        for (int k = 0; (o = reel_usage_option(c->usage, k)); k++)
+            zsh_option(o);
         printf("%s ;;\n", c->usage->max_operands ? " '*:file:_files'" : "");
     }
     printf("    esac\n"
@@ -171,13 +173,14 @@ static void fish_option(const char *command, const reel_option *o) {
 
 static void fish(void) {
     const reel_command *c;
+    const reel_option *o;
     printf("# fish completion for reel\n"
            "complete -c reel -f -n __fish_use_subcommand -a help -d 'Explain a command'\n");
     for (int i = 0; (c = reel_command_at(i)); i++) {
         printf("complete -c reel -f -n __fish_use_subcommand -a %s -d '%s'\n", c->usage->command,
                c->usage->summary);
-        for (int k = 0; k < c->usage->n_options; k++)
-            fish_option(c->usage->command, &c->usage->option[k]);
+        for (int k = 0; (o = reel_usage_option(c->usage, k)); k++)
+            fish_option(c->usage->command, o);
     }
 }
 

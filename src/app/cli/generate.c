@@ -1,33 +1,19 @@
-/* reel generate: a prompt into a video. */
+/* reel generate: a prompt into a video, and what all commands that make one share. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "app/cli/command.h"
 #include "app/cli/hub.h"
+#include "app/cli/make.h"
 #include "app/cli/progress.h"
 #include "base/alloc.h"
 #include "base/file.h"
 
-typedef struct generate_options {
-    const char *prompt, *prompt_file, *negative_prompt;
-    int64_t seed, steps;
-    double cfg_scale, cfg_rescale, cfg_from, cfg_to, flow_shift;
-    const char *sampler;
-    int64_t width, height;
-    reel_option_size size;
-    int64_t frames;
-    double seconds, fps;
-    const char *output, *model, *type, *isa, *preview_path;
-    int64_t threads, max_memory;
-    bool bit_exact, dry_run, json, quiet, verbose;
-} generate_options;
+#define FIELD(name) offsetof(reel_make_options, name)
 
-#define FIELD(name) offsetof(generate_options, name)
-
-static const reel_option options[] = {
+const reel_option reel_make_rows[] = {
     {.name = "prompt",
      .short_name = 'p',
      .value = "TEXT",
@@ -216,14 +202,8 @@ static const reel_option options[] = {
      .kind = REEL_OPTION_FLAG},
 };
 
-static const reel_usage usage = {
-    .command = "generate",
-    .summary = "Make a video, or a picture, from a prompt",
-    .details = "A run that was stopped or killed goes on where it was when the same command is "
-               "given again;\nuntil it is done OUTPUT.reel-state remembers how far it got.",
-    .option = options,
-    .n_options = sizeof options / sizeof *options,
-};
+_Static_assert(sizeof reel_make_rows / sizeof *reel_make_rows == REEL_MAKE_ROWS,
+               "make.h says how many rows there are");
 
 /* ---- the model ---- */
 
@@ -255,12 +235,14 @@ static const char *find_pocket(char text[PATH_BYTES]) {
     return is_model(text) ? text : NULL;
 }
 
-static bool find_model(generate_options *o, char text[PATH_BYTES]) {
+static bool find_model(const reel_usage *u, reel_make_options *o, char text[PATH_BYTES]) {
     if (!o->model) o->model = getenv("REEL_MODEL");
     if (!o->model || !o->model[0]) o->model = find_pocket(text);
     if (o->model) return true;
-    fprintf(stderr, "reel generate: no model: none is installed as models/pocket; give one with "
-                    "--model DIR (a folder with model_index.json) or --model Org/Name\n");
+    fprintf(stderr,
+            "reel %s: no model: none is installed as models/pocket; give one with --model DIR (a "
+            "folder with model_index.json) or --model Org/Name\n",
+            u->command);
     return false;
 }
 
@@ -269,12 +251,12 @@ static bool find_model(generate_options *o, char text[PATH_BYTES]) {
 enum { MAX_PROMPT = 1 << 20 };
 
 /* All of standard input, at most MAX_PROMPT bytes; 0-terminated; NULL with a message. */
-static char *read_input(void) {
+static char *read_input(const reel_usage *u) {
     char *text = malloc(MAX_PROMPT + 1);
     if (!text) return NULL;
     const size_t n = fread(text, 1, MAX_PROMPT + 1, stdin);
     if (ferror(stdin) || n > MAX_PROMPT) {
-        fprintf(stderr, "reel generate: --prompt-file: %s\n",
+        fprintf(stderr, "reel %s: --prompt-file: %s\n", u->command,
                 ferror(stdin) ? "standard input could not be read"
                               : "standard input has more than 1 MiB, which is no prompt");
         free(text);
@@ -285,17 +267,17 @@ static char *read_input(void) {
 }
 
 /* The prompt's text: *owned is what is to be freed with reel_free, *input with free. */
-static bool read_prompt(reel_env *env, const generate_options *o, const char **prompt, char **owned,
-                        char **input) {
+static bool read_prompt(reel_env *env, const reel_usage *u, const reel_make_options *o,
+                        const char **prompt, char **owned, char **input) {
     *prompt = o->prompt;
     if (!o->prompt_file) return true;
     if (strcmp(o->prompt_file, "-") == 0) {
-        *prompt = *input = read_input();
+        *prompt = *input = read_input(u);
         return *input != NULL;
     }
     int64_t bytes;
     if (reel_file_read(env, o->prompt_file, MAX_PROMPT, owned, &bytes) != REEL_OK) {
-        reel_command_fail(&usage, env);
+        reel_command_fail(u, env);
         return false;
     }
     *prompt = *owned;
@@ -304,22 +286,23 @@ static bool read_prompt(reel_env *env, const generate_options *o, const char **p
 
 /* ---- the request ---- */
 
-static bool refuse(const char *text) {
-    fprintf(stderr, "reel generate: %s\n", text);
+static bool refuse(const reel_usage *u, const char *text) {
+    fprintf(stderr, "reel %s: %s\n", u->command, text);
     return false;
 }
 
 /* Rules about several options at once. */
-static bool check(const reel_parsed *parsed, const generate_options *o) {
-    if (o->prompt && o->prompt_file) return refuse("--prompt and --prompt-file: give one of them");
+static bool check(const reel_usage *u, const reel_parsed *parsed, const reel_make_options *o) {
+    if (o->prompt && o->prompt_file)
+        return refuse(u, "--prompt and --prompt-file: give one of them");
     if (!o->prompt && !o->prompt_file)
-        return refuse("no prompt: give --prompt TEXT or --prompt-file FILE");
+        return refuse(u, "no prompt: give --prompt TEXT or --prompt-file FILE");
     if (o->size.width && (o->width || o->height))
-        return refuse("--size and --width, --height: give one or the others");
-    if (o->frames && reel_option_given(&usage, parsed, "seconds"))
-        return refuse("--frames and --seconds: give one of them");
-    if (o->cfg_from > o->cfg_to) return refuse("--cfg-from lies behind --cfg-to");
-    if (o->quiet && o->verbose) return refuse("--quiet and --verbose: give one of them");
+        return refuse(u, "--size and --width, --height: give one or the others");
+    if (o->frames && reel_option_given(u, parsed, "seconds"))
+        return refuse(u, "--frames and --seconds: give one of them");
+    if (o->cfg_from > o->cfg_to) return refuse(u, "--cfg-from lies behind --cfg-to");
+    if (o->quiet && o->verbose) return refuse(u, "--quiet and --verbose: give one of them");
     return true;
 }
 
@@ -330,15 +313,13 @@ static int64_t draw_seed(void) {
     return seed;
 }
 
-static reel_generate_request make_request(const reel_parsed *parsed, const generate_options *o,
-                                          const char *prompt, const char *cache) {
-    reel_generate_request r = reel_generate_request_default();
-    r.model = o->model;
-    r.cache_root = cache;
+static reel_generate_request make_request(const reel_usage *u, const reel_parsed *parsed,
+                                          const reel_make_options *o,
+                                          const reel_generate_request *given) {
+    reel_generate_request r = *given;
     r.output = o->output;
-    r.prompt = prompt;
     r.negative_prompt = o->negative_prompt;
-    r.seed_is_drawn = !reel_option_given(&usage, parsed, "seed");
+    r.seed_is_drawn = !reel_option_given(u, parsed, "seed");
     r.seed = r.seed_is_drawn ? draw_seed() : o->seed;
     r.width = o->size.width ? o->size.width : o->width;
     r.height = o->size.height ? o->size.height : o->height;
@@ -346,7 +327,7 @@ static reel_generate_request make_request(const reel_parsed *parsed, const gener
     r.seconds = o->seconds;
     r.fps = o->fps;
     r.steps = o->steps;
-    if (reel_option_given(&usage, parsed, "cfg-scale")) r.cfg_scale = o->cfg_scale;
+    if (reel_option_given(u, parsed, "cfg-scale")) r.cfg_scale = o->cfg_scale;
     r.cfg_rescale = o->cfg_rescale;
     r.cfg_from = o->cfg_from;
     r.cfg_to = o->cfg_to;
@@ -381,13 +362,14 @@ static void on_event(void *context, const reel_event *event) {
     reel_progress_event(context, event);
 }
 
-static reel_status generate(reel_env *env, const generate_options *o,
+static reel_status generate(reel_env *env, const reel_usage *u, const reel_make_options *o,
                             const reel_generate_request *request) {
     reel_generation *g;
     reel_status status = reel_generation_open(env, request, &g);
     if (status != REEL_OK) return status;
     reel_progress progress;
     reel_progress_init(&progress, env, reel_generation_settings(g), request->seed_is_drawn);
+    progress.command = u->command;
     progress.json = o->json;
     progress.quiet = o->quiet;
     if (o->dry_run) {
@@ -402,23 +384,24 @@ static reel_status generate(reel_env *env, const generate_options *o,
     return status;
 }
 
-static int run_with(const reel_parsed *parsed, generate_options *o) {
+static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                    const reel_generate_request *given) {
     char pocket[PATH_BYTES], cache[REEL_HUB_PATH];
     char *owned = NULL, *input = NULL;
-    const char *prompt;
-    if (!find_model(o, pocket)) return REEL_EXIT_FAILURE;
+    reel_generate_request r = make_request(u, parsed, o, given);
+    if (!find_model(u, o, pocket)) return REEL_EXIT_FAILURE;
     hold_signals();
     reel_env *env;
     const reel_log_level level = o->quiet     ? REEL_LOG_ERROR
                                  : o->verbose ? REEL_LOG_INFO
                                               : REEL_LOG_WARN;
-    if (!reel_command_env_for(&usage, (int)o->threads, level, &env)) return REEL_EXIT_FAILURE;
+    if (!reel_command_env_for(u, (int)o->threads, level, &env)) return REEL_EXIT_FAILURE;
     int exit_code = REEL_EXIT_FAILURE;
-    if (read_prompt(env, o, &prompt, &owned, &input)) {
-        const reel_generate_request request =
-            make_request(parsed, o, prompt, reel_hub_cache(cache));
-        const reel_status status = generate(env, o, &request);
-        exit_code = status == REEL_OK ? REEL_EXIT_OK : reel_command_fail(&usage, env);
+    if (read_prompt(env, u, o, &r.prompt, &owned, &input)) {
+        r.model = o->model;
+        r.cache_root = reel_hub_cache(cache);
+        const reel_status status = generate(env, u, o, &r);
+        exit_code = status == REEL_OK ? REEL_EXIT_OK : reel_command_fail(u, env);
     }
     reel_free(env, owned);
     free(input);
@@ -426,13 +409,48 @@ static int run_with(const reel_parsed *parsed, generate_options *o) {
     return exit_code;
 }
 
+int reel_make(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+              const reel_generate_request *given) {
+    return check(u, parsed, o) ? run_with(u, parsed, o, given) : REEL_EXIT_USAGE;
+}
+
+int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                    const reel_generate_request *first, const reel_generate_request *second) {
+    char half[PATH_BYTES];
+    if (snprintf(half, sizeof half, "%s.reel-half.mkv", o->output) >= (int)sizeof half) {
+        fprintf(stderr, "reel %s: --output: the name has more than %d bytes\n", u->command,
+                PATH_BYTES - 16);
+        return REEL_EXIT_USAGE;
+    }
+    reel_make_options before = *o;
+    reel_generate_request rest = *second;
+    before.output = half;
+    rest.clip[0] = half;
+    int code = reel_make(u, parsed, &before, first);
+    if (code != REEL_EXIT_OK || o->dry_run) return code;
+    code = reel_make(u, parsed, o, &rest);
+    (void)unlink(half);
+    return code;
+}
+
+/* ---- reel generate ---- */
+
+static const reel_usage usage = {
+    .command = "generate",
+    .summary = "Make a video, or a picture, from a prompt",
+    .details = "A run that was stopped or killed goes on where it was when the same command is "
+               "given again;\nuntil it is done OUTPUT.reel-state remembers how far it got.",
+    .shared = reel_make_rows,
+    .n_shared = REEL_MAKE_ROWS,
+};
+
 static int run(int argc, const char *const *argv) {
-    generate_options o = {0};
+    reel_make_options o = {0};
     reel_parsed parsed;
     int exit_code;
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
-    if (!check(&parsed, &o)) return REEL_EXIT_USAGE;
-    return run_with(&parsed, &o);
+    const reel_generate_request given = reel_generate_request_default();
+    return reel_make(&usage, &parsed, &o, &given);
 }
 
 const reel_command reel_command_generate = {.usage = &usage, .run = run};

@@ -62,16 +62,17 @@ static void command_page(const reel_usage *u) {
     printf(".SH NAME\nreel\\-%s \\- ", u->command);
     print_text(u->summary);
     printf("\n.SH SYNOPSIS\n.B reel %s\n", u->command);
-    if (u->n_options) printf("[\\fIOPTION\\fP...]\n");
+    if (reel_usage_option(u, 0)) printf("[\\fIOPTION\\fP...]\n");
     if (u->operands) printf("\\fI%s\\fP\n", u->operands);
     if (u->details) {
         printf(".SH DESCRIPTION\n");
         print_text(u->details);
         printf("\n");
     }
-    if (u->n_options) printf(".SH OPTIONS\n");
-    for (int i = 0; i < u->n_options; i++)
-        print_option(&u->option[i]);
+    if (reel_usage_option(u, 0)) printf(".SH OPTIONS\n");
+    const reel_option *o;
+    for (int i = 0; (o = reel_usage_option(u, i)); i++)
+        print_option(o);
     printf(".SH \"EXIT STATUS\"\n0: done. 1: failed. 2: the command line was wrong.\n"
            ".SH \"SEE ALSO\"\n.BR reel (1)\n");
 }

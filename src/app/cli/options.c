@@ -116,6 +116,17 @@ static reel_status store_choice(const reel_option *option, const char *text, con
     return refuse(parsed, "--%s: got '%s', wanted %s", option->name, text, choices);
 }
 
+static reel_status store_list(const reel_option *option, const char *text, reel_option_list *field,
+                              reel_parsed *parsed) {
+    if (*text == '\0')
+        return refuse(parsed, "--%s: got nothing, wanted %s", option->name, option->value);
+    if (field->n == REEL_MAX_LIST)
+        return refuse(parsed, "--%s: got '%s' as well, wanted at most %d of them", option->name,
+                      text, REEL_MAX_LIST);
+    field->text[field->n++] = text;
+    return REEL_OK;
+}
+
 static reel_status store(const reel_option *option, const char *text, void *values,
                          reel_parsed *parsed) {
     void *field = (char *)values + option->offset;
@@ -155,24 +166,30 @@ static reel_status store(const reel_option *option, const char *text, void *valu
             return refuse(parsed, "--%s: got nothing, wanted %s", option->name, option->value);
         *(const char **)field = text;
         return REEL_OK;
+    case REEL_OPTION_LIST:
+        return store_list(option, text, field, parsed);
     }
     return refuse_range(option, text, parsed);
 }
 
-static const reel_option *find(const reel_usage *usage, const char *name, size_t name_bytes) {
-    for (int i = 0; i < usage->n_options; i++) {
-        const char *candidate = usage->option[i].name;
-        if (strlen(candidate) == name_bytes && memcmp(candidate, name, name_bytes) == 0) {
-            return &usage->option[i];
-        }
-    }
-    return NULL;
+const reel_option *reel_usage_option(const reel_usage *usage, int i) {
+    if (i < usage->n_options) return &usage->option[i];
+    return i < usage->n_options + usage->n_shared ? &usage->shared[i - usage->n_options] : NULL;
 }
 
-static const reel_option *find_short(const reel_usage *usage, char name) {
-    for (int i = 0; i < usage->n_options; i++)
-        if (usage->option[i].short_name == name && name) return &usage->option[i];
-    return NULL;
+/* The row of a name; -1: there is none. */
+static int find(const reel_usage *usage, const char *name, size_t name_bytes) {
+    const reel_option *o;
+    for (int i = 0; (o = reel_usage_option(usage, i)); i++)
+        if (strlen(o->name) == name_bytes && memcmp(o->name, name, name_bytes) == 0) return i;
+    return -1;
+}
+
+static int find_short(const reel_usage *usage, char name) {
+    const reel_option *o;
+    for (int i = 0; (o = reel_usage_option(usage, i)); i++)
+        if (o->short_name == name && name) return i;
+    return -1;
 }
 
 /* argv[*i] begins with "-" and has more behind it; moves *i over the value it takes. */
@@ -181,13 +198,13 @@ static reel_status parse_option(const reel_usage *usage, int argc, const char *c
     const bool is_long = argv[*i][1] == '-';
     const char *name = argv[*i] + 1 + is_long;
     const size_t name_bytes = is_long ? strcspn(name, "=") : 1;
-    const reel_option *option =
-        is_long ? find(usage, name, name_bytes) : find_short(usage, name[0]);
+    const int row = is_long ? find(usage, name, name_bytes) : find_short(usage, name[0]);
+    const reel_option *option = row < 0 ? NULL : reel_usage_option(usage, row);
     if (!option) {
         return refuse(parsed, "%s: no such option; 'reel %s --help' lists them", argv[*i],
                       usage->command);
     }
-    parsed->given |= (uint64_t)1 << (option - usage->option);
+    parsed->given |= (uint64_t)1 << row;
     const char *text = name[name_bytes] == '=' ? name + name_bytes + 1 : NULL;
     if (!is_long) text = name[1] ? name + 1 : NULL;
     if (option->kind == REEL_OPTION_FLAG) {
@@ -211,8 +228,8 @@ reel_status reel_options_parse(const reel_usage *usage, int argc, const char *co
             return REEL_OK;
         }
     }
-    for (int i = 0; i < usage->n_options; i++) {
-        const reel_option *option = &usage->option[i];
+    const reel_option *option;
+    for (int i = 0; (option = reel_usage_option(usage, i)); i++) {
         if (!option->initial) continue;
         const reel_status status = store(option, option->initial, values, parsed);
         if (status != REEL_OK) return status; /* a bug of the table; the tests parse every one */
@@ -242,9 +259,9 @@ reel_status reel_options_parse(const reel_usage *usage, int argc, const char *co
 }
 
 bool reel_option_given(const reel_usage *usage, const reel_parsed *parsed, const char *name) {
-    const reel_option *option = find(usage, name, strlen(name));
-    assert(option);
-    return option && (parsed->given >> (option - usage->option) & 1);
+    const int row = find(usage, name, strlen(name));
+    assert(row >= 0);
+    return row >= 0 && (parsed->given >> row & 1);
 }
 
 void reel_option_range(const reel_option *option, char *text, size_t text_bytes) {
@@ -283,18 +300,18 @@ static void write_left(const reel_option *option, char *text, size_t text_bytes)
 
 void reel_options_help(const reel_usage *usage, FILE *out) {
     fprintf(out, "usage: reel %s%s%s%s\n\n%s.\n", usage->command,
-            usage->n_options ? " [OPTION...]" : "", usage->operands ? " " : "",
+            reel_usage_option(usage, 0) ? " [OPTION...]" : "", usage->operands ? " " : "",
             usage->operands ? usage->operands : "", usage->summary);
     if (usage->details) fprintf(out, "\n%s\n", usage->details);
-    if (usage->n_options) fprintf(out, "\n");
+    if (reel_usage_option(usage, 0)) fprintf(out, "\n");
     char left[64], range[256];
     int width = 18;
-    for (int i = 0; i < usage->n_options; i++) {
-        write_left(&usage->option[i], left, sizeof left);
+    const reel_option *option;
+    for (int i = 0; (option = reel_usage_option(usage, i)); i++) {
+        write_left(option, left, sizeof left);
         if ((int)strlen(left) > width) width = (int)strlen(left);
     }
-    for (int i = 0; i < usage->n_options; i++) {
-        const reel_option *option = &usage->option[i];
+    for (int i = 0; (option = reel_usage_option(usage, i)); i++) {
         write_left(option, left, sizeof left);
         reel_option_range(option, range, sizeof range);
         fprintf(out, "  %-*s %s%s%s", width, left, option->help,

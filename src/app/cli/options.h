@@ -25,7 +25,15 @@ typedef enum reel_option_kind {
     REEL_OPTION_BYTES,  /* int64_t in [min,max]: "512M", "1.5G"; K M G T are powers of 1024 */
     REEL_OPTION_SIZE,   /* reel_option_size: "832x480", both in [min,max] */
     REEL_OPTION_SEED,   /* int64_t, 0 to 2^63 - 1; min and max are not looked at */
+    REEL_OPTION_LIST,   /* reel_option_list; may be given several times */
 } reel_option_kind;
+
+enum { REEL_MAX_LIST = 64 };
+/* What a repeated option was given, in that order; borrowed from argv. */
+typedef struct reel_option_list {
+    const char *text[REEL_MAX_LIST];
+    int n;
+} reel_option_list;
 
 typedef struct reel_option_size {
     int64_t width, height; /* 0 when not given */
@@ -51,10 +59,15 @@ typedef struct reel_usage {
     const char *details;  /* more for the man page and --help, whole sentences; NULL: nothing */
     const char *operands; /* "FILE", for help; NULL: none */
     int min_operands, max_operands;
-    const reel_option *option; /* [n_options], at most REEL_MAX_OPTIONS; --help is understood by
-                                  every command */
+    const reel_option *option; /* [n_options], at most REEL_MAX_OPTIONS in all; --help is understood
+                                  by every command */
     int n_options;
+    const reel_option *shared; /* [n_shared] more of them, which other commands have too */
+    int n_shared;
 } reel_usage;
+
+/* Row i of both: the command's own, then those it shares. NULL behind the last. */
+const reel_option *reel_usage_option(const reel_usage *usage, int i);
 
 typedef struct reel_parsed {
     const char *operand[REEL_MAX_OPERANDS]; /* borrowed from argv */

@@ -150,6 +150,45 @@ static void test_options_given_tells_what_was_there(void **state) {
     assert_false(reel_option_given(&usage, &p, "size"));
 }
 
+typedef struct more {
+    values own;
+    reel_option_list names;
+} more;
+
+static void test_options_shared_rows_follow_the_own_and_lists_grow(void **state) {
+    (void)state;
+    static const reel_option names = {.name = "name",
+                                      .value = "TEXT",
+                                      .help = "names",
+                                      .offset = offsetof(more, names),
+                                      .kind = REEL_OPTION_LIST};
+    const reel_usage both = {.command = "probe",
+                             .summary = "Probe",
+                             .option = &names,
+                             .n_options = 1,
+                             .shared = options,
+                             .n_shared = sizeof options / sizeof *options};
+    more m = {0};
+    reel_parsed p;
+    const char *const words[] = {"--name", "a=b", "--threads=9", "--name=c"};
+    assert_int_equal(reel_options_parse(&both, 4, words, &m, &p), REEL_OK);
+    assert_int_equal(m.names.n, 2);
+    assert_string_equal(m.names.text[0], "a=b");
+    assert_string_equal(m.names.text[1], "c");
+    assert_int_equal(m.own.threads, 9);
+    assert_true(m.own.scale == 1.5); /* the default of a shared row */
+    assert_true(reel_option_given(&both, &p, "threads"));
+    assert_true(reel_option_given(&both, &p, "name"));
+    assert_false(reel_option_given(&both, &p, "scale"));
+    assert_null(reel_usage_option(&both, both.n_options + both.n_shared));
+    const char *const nothing[] = {"--name="};
+    assert_int_equal(reel_options_parse(&both, 1, nothing, &m, &p), REEL_E_ARG);
+    assert_non_null(strstr(p.message, "--name: got nothing"));
+    m.names.n = REEL_MAX_LIST;
+    assert_int_equal(reel_options_parse(&both, 2, words, &m, &p), REEL_E_ARG);
+    assert_non_null(strstr(p.message, "at most 64"));
+}
+
 static void test_options_bytes_have_units(void **state) {
     (void)state;
     values v = {0};
@@ -297,6 +336,7 @@ int main(void) {
         cmocka_unit_test(test_options_values_are_read_in_both_spellings),
         cmocka_unit_test(test_options_short_names_take_values_behind_and_after),
         cmocka_unit_test(test_options_given_tells_what_was_there),
+        cmocka_unit_test(test_options_shared_rows_follow_the_own_and_lists_grow),
         cmocka_unit_test(test_options_bytes_have_units),
         cmocka_unit_test(test_options_sizes_are_two_numbers),
         cmocka_unit_test(test_options_bad_seeds_are_refused),

@@ -14,6 +14,7 @@ void reel_progress_init(reel_progress *p, reel_env *env, const reel_generate_set
     *p = (reel_progress){.env = env,
                          .settings = settings,
                          .seed_is_drawn = seed_is_drawn,
+                         .command = "generate",
                          .terminal = isatty(STDERR_FILENO) == 1};
 }
 
@@ -89,15 +90,18 @@ static void put_cost(reel_json_out *out, const reel_generate_cost *c) {
     reel_json_out_bool(out, c->streamed);
 }
 
+static const char *text_key(reel_event_kind kind) {
+    return kind == REEL_EVENT_PHASE ? "phase" : kind == REEL_EVENT_SEAM ? "seam" : "path";
+}
+
 static void print_event(const reel_progress *p, const reel_event *e) {
-    static const char *const name[] = {[REEL_EVENT_PHASE] = "phase",
-                                       [REEL_EVENT_STEP] = "step",
-                                       [REEL_EVENT_FRAMES] = "frames",
-                                       [REEL_EVENT_PREVIEW] = "preview",
-                                       [REEL_EVENT_DONE] = "done"};
+    static const char *const name[] = {
+        [REEL_EVENT_PHASE] = "phase",   [REEL_EVENT_STEP] = "step",
+        [REEL_EVENT_FRAMES] = "frames", [REEL_EVENT_PREVIEW] = "preview",
+        [REEL_EVENT_SEAM] = "seam",     [REEL_EVENT_DONE] = "done"};
     reel_json_out out;
     begin_line(&out, p->env, name[e->kind]);
-    if (e->text) put_text(&out, e->kind == REEL_EVENT_PHASE ? "phase" : "path", e->text);
+    if (e->text) put_text(&out, text_key(e->kind), e->text);
     if (e->total) {
         put_int(&out, "done", e->done);
         put_int(&out, "total", e->total);
@@ -122,9 +126,10 @@ static void print_settings(FILE *out, const reel_generate_settings *s) {
             (long long)s->prompt_tokens, s->type);
 }
 
-static void print_notes(const reel_generate_settings *s) {
+static void print_notes(const reel_progress *p) {
+    const reel_generate_settings *s = p->settings;
     for (int i = 0; i < s->n_notes; i++)
-        fprintf(stderr, "reel generate: %s\n", s->note[i]);
+        fprintf(stderr, "reel %s: %s\n", p->command, s->note[i]);
 }
 
 /* "1:02:03", "2:03" */
@@ -159,10 +164,10 @@ static void print_begin(const reel_progress *p) {
         return;
     }
     if (p->quiet) return;
-    print_notes(s);
-    if (p->seed_is_drawn) fprintf(stderr, "reel generate: seed %lld\n", (long long)s->seed);
+    print_notes(p);
+    if (p->seed_is_drawn) fprintf(stderr, "reel %s: seed %lld\n", p->command, (long long)s->seed);
     if (s->steps_done)
-        fprintf(stderr, "reel generate: going on after step %lld of %lld\n",
+        fprintf(stderr, "reel %s: going on after step %lld of %lld\n", p->command,
                 (long long)s->steps_done, (long long)s->steps);
 }
 
@@ -176,7 +181,7 @@ void reel_progress_prediction(const reel_progress *p, const reel_generate_cost *
         end_line(&out);
         return;
     }
-    print_notes(s);
+    print_notes(p);
     print_settings(stdout, s);
     printf("time      about %.3g s: text %.3g, denoising %.3g, decoding %.3g\n"
            "memory    peak about %.0f MiB: text %.0f, denoising %.0f%s, decoding %.0f\n"
@@ -199,6 +204,11 @@ void reel_progress_event(reel_progress *p, const reel_event *e) {
     if (e->kind == REEL_EVENT_DONE) {
         reel_progress_deinit(p);
         if (!p->quiet) printf("%s\n", e->text);
+        return;
+    }
+    if (e->kind == REEL_EVENT_SEAM) {
+        reel_progress_deinit(p);
+        if (!p->quiet) fprintf(stderr, "reel %s: seam %s\n", p->command, e->text);
         return;
     }
     if (!p->terminal || p->quiet) return;

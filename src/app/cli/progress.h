@@ -12,7 +12,8 @@ typedef struct reel_progress {
     reel_env *env;
     const reel_generate_settings *settings;
     bool seed_is_drawn;
-    bool json, quiet; /* to be set by the caller */
+    const char *command; /* which speaks; to be set by the caller, as: */
+    bool json, quiet;
     bool terminal;
     char phase[32];
 } reel_progress;

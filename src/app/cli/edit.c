@@ -1,0 +1,63 @@
+/* reel edit: a clip, made anew from its own noised self. */
+#include <string.h>
+
+#include "app/cli/make.h"
+
+typedef struct edit_options {
+    reel_make_options make;
+    double strength;
+    const char *mask, *fit;
+} edit_options;
+
+static const reel_option options[] = {
+    {.name = "strength",
+     .value = "X",
+     .help = "how much may change: at 1 nothing of the clip stays",
+     .initial = "0.5",
+     .min = 0.01,
+     .max = 1,
+     .offset = offsetof(edit_options, strength),
+     .kind = REEL_OPTION_NUMBER},
+    {.name = "mask",
+     .value = "FILE",
+     .help = "a picture, white where the clip may change and black where it stays",
+     .offset = offsetof(edit_options, mask),
+     .kind = REEL_OPTION_TEXT},
+    REEL_MAKE_FIT_ROW(offsetof(edit_options, fit)),
+};
+
+static const reel_usage usage = {
+    .command = "edit",
+    .summary = "Change a clip by a prompt",
+    .details = "The clip is noised up to --strength and denoised to the prompt. Length, size and "
+               "rate are the\nclip's; the size is rounded to what the model makes. A mask keeps "
+               "what is black in it, in steps\nof the model's patches. The model must take a noise "
+               "level for each token.",
+    .operands = "CLIP",
+    .min_operands = 1,
+    .max_operands = 1,
+    .option = options,
+    .n_options = sizeof options / sizeof *options,
+    .shared = reel_make_rows,
+    .n_shared = REEL_MAKE_ROWS,
+};
+
+static int run(int argc, const char *const *argv) {
+    edit_options o = {0};
+    reel_parsed parsed;
+    int exit_code;
+    reel_generate_request given = reel_generate_request_default();
+    if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
+    if (o.make.frames || o.make.seconds > 0) {
+        fprintf(stderr, "reel edit: --frames and --seconds: an edited clip keeps its length\n");
+        return REEL_EXIT_USAGE;
+    }
+    given.task = REEL_TASK_EDIT;
+    given.clip[0] = parsed.operand[0];
+    given.strength = o.strength;
+    given.mask = o.mask;
+    given.letterbox = strcmp(o.fit, "letterbox") == 0;
+    return reel_make(&usage, &parsed, &o.make, &given);
+}
+
+const reel_command reel_command_edit = {.usage = &usage, .run = run};

@@ -1,0 +1,47 @@
+/* What the commands that make a video share: `reel generate` and those that are given pictures or
+ * clips besides the prompt. One table of options, one way to run.
+ */
+#ifndef REEL_APP_CLI_MAKE_H
+#define REEL_APP_CLI_MAKE_H
+
+#include "app/cli/command.h"
+
+/* The first member of each command's own struct of options. */
+typedef struct reel_make_options {
+    const char *prompt, *prompt_file, *negative_prompt;
+    int64_t seed, steps;
+    double cfg_scale, cfg_rescale, cfg_from, cfg_to, flow_shift;
+    const char *sampler;
+    int64_t width, height;
+    reel_option_size size;
+    int64_t frames;
+    double seconds, fps;
+    const char *output, *model, *type, *isa, *preview_path;
+    int64_t threads, max_memory;
+    bool bit_exact, dry_run, json, quiet, verbose;
+} reel_make_options;
+
+/* The rows of those options: a usage's `shared`. */
+enum { REEL_MAKE_ROWS = 29 };
+extern const reel_option reel_make_rows[];
+
+/* Makes what the options say. given: the task and its files, everything else is filled in here.
+ * Returns the exit code, with a message printed. */
+int reel_make(const reel_usage *usage, const reel_parsed *parsed, reel_make_options *options,
+              const reel_generate_request *given);
+
+/* The same in two runs, the second of which is given what the first one made as its clip[0]: a
+ * lossless OUTPUT.reel-half.mkv, gone when both are done. When the first run stops, it goes on with
+ * the same command; a second one whose seed was given goes on too. */
+int reel_make_twice(const reel_usage *usage, const reel_parsed *parsed, reel_make_options *options,
+                    const reel_generate_request *first, const reel_generate_request *second);
+
+/* A row for an option every task with pictures or clips has. */
+#define REEL_MAKE_FIT_ROW(fieldoffset)                                                             \
+    {                                                                                              \
+        .name = "fit", .value = "HOW", .initial = "crop", .choices = {"crop", "letterbox"},        \
+        .help = "how pictures and clips of another shape are fitted", .offset = (fieldoffset),     \
+        .kind = REEL_OPTION_CHOICE                                                                 \
+    }
+
+#endif

@@ -1,0 +1,347 @@
+#include "pipeline/task.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "media/video_reader.h"
+#include "models/wan/vae.h"
+
+/* Of a clip's end or beginning so many latent frames are shown to the model, if it has them. */
+enum { LEAST_CONTEXT = 3, MOST_CONTEXT = 9, LEAST_SIDE = 16 };
+static const double default_seconds = 2;
+
+const char *reel_task_name(reel_task_kind kind) {
+    static const char *const name[] = {
+        [REEL_TASK_GENERATE] = "generate", [REEL_TASK_ANIMATE] = "animate",
+        [REEL_TASK_EXTEND] = "extend",     [REEL_TASK_CONNECT] = "connect",
+        [REEL_TASK_LOOP] = "loop",         [REEL_TASK_EDIT] = "edit"};
+    return name[kind];
+}
+
+/* ---- looking at files ---- */
+
+static reel_status hash_file(reel_env *env, const char *path, uint64_t *hash) {
+    reel_map map;
+    const reel_status status = reel_map_open(env, path, &map);
+    if (status != REEL_OK) return status;
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    const unsigned char *byte = map.data;
+    for (int64_t i = 0; i < map.bytes; i++)
+        h = (h ^ byte[i]) * 0x100000001b3u;
+    reel_map_close(&map);
+    *hash = h;
+    return REEL_OK;
+}
+
+/* What a file turned out to be. */
+typedef struct look {
+    int width, height;
+    reel_rational fps;
+    int64_t frames;
+    bool is_picture;
+} look;
+
+static reel_status look_at(reel_env *env, const char *path, look *found) {
+    reel_video_reader *reader = NULL;
+    reel_status status = reel_video_reader_open(env, path, NULL, &reader);
+    if (status == REEL_OK) status = reel_video_reader_count(reader, &found->frames);
+    if (status == REEL_OK) {
+        const reel_video_info info = reel_video_reader_info(reader);
+        found->width = info.width;
+        found->height = info.height;
+        found->fps = info.fps;
+        found->is_picture = info.is_picture;
+    }
+    reel_video_reader_close(&reader);
+    if (status != REEL_OK) return status;
+    if (found->width < LEAST_SIDE || found->height < LEAST_SIDE)
+        return reel_fail(env, REEL_E_ARG, "%s: is %dx%d pixels, wanted at least %dx%d", path,
+                         found->width, found->height, LEAST_SIDE, LEAST_SIDE);
+    return REEL_OK;
+}
+
+static reel_status look_at_picture(reel_env *env, const char *path, look *found) {
+    const reel_status status = look_at(env, path, found);
+    if (status != REEL_OK || found->is_picture) return status;
+    return reel_fail(env, REEL_E_ARG, "%s: is a video, wanted a picture (PNG, JPEG or WebP)", path);
+}
+
+static reel_status look_at_clip(reel_env *env, const char *path, look *found) {
+    if (!path) return reel_fail(env, REEL_E_ARG, "no clip was given");
+    const reel_status status = look_at(env, path, found);
+    if (status != REEL_OK) return status;
+    if (found->is_picture)
+        return reel_fail(env, REEL_E_ARG,
+                         "%s: is a picture, wanted a video; `reel animate` takes pictures", path);
+    if (found->frames < 1) return reel_fail(env, REEL_E_FORMAT, "%s: has no frames", path);
+    return REEL_OK;
+}
+
+/* ---- the lists ---- */
+
+static reel_status add_input(reel_env *env, reel_job *t, reel_task_input input) {
+    if (t->n_inputs == REEL_TASK_INPUTS)
+        return reel_fail(env, REEL_E_ARG, "more than %d pictures were given", REEL_TASK_INPUTS);
+    const reel_status status = hash_file(env, input.path, &input.hash);
+    if (status == REEL_OK) t->input[t->n_inputs++] = input;
+    return status;
+}
+
+static void add_segment(reel_job *t, const char *path, int64_t from, int64_t n) {
+    t->segment[t->n_segments++] = (reel_task_segment){path, from, n};
+    t->frames += n;
+}
+
+/* Frames of n latent frames from the canvas' first on. */
+static int64_t frames_of(const reel_job *t, int64_t n) {
+    return 1 + (n - 1) * t->factor;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* As much as is made, within bounds: the canvas should stay as short as models are trained on. */
+static int64_t context_for(int64_t made) {
+    return made < LEAST_CONTEXT ? LEAST_CONTEXT : least(made, MOST_CONTEXT);
+}
+
+/* The end of a clip, at the beginning of the canvas, `latents` of it at most. */
+static reel_status add_end(reel_env *env, reel_job *t, const char *path, int64_t frames,
+                           int64_t *latents) {
+    *latents = least(*latents, 1 + (frames - 1) / t->factor);
+    const int64_t n = frames_of(t, *latents);
+    return add_input(
+        env, t, (reel_task_input){.path = path, .from = frames - n, .n = n, .latents = *latents});
+}
+
+/* The beginning of a clip likewise, at latent frame `at`, which is not the first. */
+static reel_status add_beginning(reel_env *env, reel_job *t, const char *path, int64_t frames,
+                                 int64_t at, int64_t *latents) {
+    *latents = least(*latents, frames / t->factor);
+    if (*latents < 1) *latents = 1;
+    const int64_t n = least(frames, *latents * t->factor);
+    return add_input(env, t,
+                     (reel_task_input){.path = path, .n = n, .at = at, .latents = *latents});
+}
+
+/* ---- tasks with clips ---- */
+
+static int64_t divide_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static reel_status lay_forward(reel_env *env, reel_job *t, const char *path, const look *clip,
+                               int64_t fresh) {
+    const int64_t made = divide_up(fresh, t->factor);
+    int64_t known = context_for(made);
+    const reel_status status = add_end(env, t, path, clip->frames, &known);
+    t->F = known + made;
+    add_segment(t, path, 0, clip->frames);
+    add_segment(t, NULL, frames_of(t, known), fresh);
+    return status;
+}
+
+static reel_status lay_backward(reel_env *env, reel_job *t, const char *path, const look *clip,
+                                int64_t fresh) {
+    const int64_t made = 1 + divide_up(fresh - 1, t->factor);
+    int64_t known = context_for(made) - 1;
+    const reel_status status = add_beginning(env, t, path, clip->frames, made, &known);
+    t->F = made + known;
+    add_segment(t, NULL, frames_of(t, made) - fresh, fresh);
+    add_segment(t, path, 0, clip->frames);
+    return status;
+}
+
+/* From the end of clip 0 to the beginning of clip 1; a loop has one clip, twice. */
+static reel_status lay_between(reel_env *env, reel_job *t, const char *const path[2],
+                               const look clip[2], int64_t fresh) {
+    const int64_t made = fresh < t->factor ? 1 : (fresh + t->factor / 2) / t->factor;
+    int64_t end = context_for((made + 1) / 2), beginning = end - 1;
+    reel_status status = add_end(env, t, path[0], clip[0].frames, &end);
+    if (status == REEL_OK)
+        status = add_beginning(env, t, path[1], clip[1].frames, end + made, &beginning);
+    if (status != REEL_OK) return status;
+    t->F = end + made + beginning;
+    add_segment(t, path[0], 0, clip[0].frames);
+    add_segment(t, NULL, frames_of(t, end), made * t->factor);
+    if (t->is_loop) return REEL_OK;
+    add_segment(t, path[1], 0, clip[1].frames);
+    return REEL_OK;
+}
+
+static reel_status lay_edit(reel_env *env, reel_job *t, const reel_generate_request *r,
+                            const look *clip) {
+    if (!(r->strength > 0 && r->strength <= 1))
+        return reel_fail(env, REEL_E_ARG, "strength must be above 0 and at most 1, got %g",
+                         r->strength);
+    t->F = 1 + divide_up(clip->frames - 1, t->factor);
+    add_segment(t, NULL, 0, clip->frames);
+    reel_status status = add_input(
+        env, t,
+        (reel_task_input){
+            .path = r->clip[0], .n = clip->frames, .latents = t->F, .level = r->strength});
+    if (status != REEL_OK || !r->mask) return status;
+    look mask;
+    t->mask = r->mask;
+    status = look_at_picture(env, r->mask, &mask);
+    if (status == REEL_OK && (mask.width != clip->width || mask.height != clip->height))
+        return reel_fail(env, REEL_E_ARG, "%s: the mask is %dx%d, wanted the clip's %dx%d", r->mask,
+                         mask.width, mask.height, clip->width, clip->height);
+    return status == REEL_OK ? hash_file(env, r->mask, &t->mask_hash) : status;
+}
+
+/* Frames that are to be made, at the rate of the file. */
+static reel_status count_fresh(reel_env *env, const reel_generate_request *r, double fps,
+                               int64_t *fresh) {
+    const double n =
+        r->frames ? (double)r->frames : rint((r->seconds > 0 ? r->seconds : default_seconds) * fps);
+    if (!(n >= 1 && n <= 1000000))
+        return reel_fail(env, REEL_E_ARG,
+                         "%g seconds at %g frames a second are %g frames, wanted "
+                         "1 to 1000000",
+                         r->seconds, fps, n);
+    *fresh = (int64_t)n;
+    return REEL_OK;
+}
+
+static reel_status lay_clips(reel_env *env, const reel_generate_request *r, const look clip[2],
+                             double fps, reel_job *t) {
+    int64_t fresh = 0;
+    if (t->kind == REEL_TASK_EDIT) return lay_edit(env, t, r, clip);
+    const reel_status status = count_fresh(env, r, fps, &fresh);
+    if (status != REEL_OK) return status;
+    if (t->kind == REEL_TASK_EXTEND)
+        return r->backward ? lay_backward(env, t, r->clip[0], &clip[0], fresh)
+                           : lay_forward(env, t, r->clip[0], &clip[0], fresh);
+    t->is_loop = t->kind == REEL_TASK_LOOP;
+    const char *const path[2] = {r->clip[0], t->is_loop ? r->clip[0] : r->clip[1]};
+    return lay_between(env, t, path, clip, fresh);
+}
+
+static reel_status open_clips(reel_env *env, const reel_generate_request *r,
+                              reel_generate_request *a, reel_job *t) {
+    look clip[2];
+    reel_status status = look_at_clip(env, r->clip[0], &clip[0]);
+    clip[1] = clip[0];
+    if (status == REEL_OK && t->kind == REEL_TASK_CONNECT)
+        status = look_at_clip(env, r->clip[1], &clip[1]);
+    if (status != REEL_OK) return status;
+    if (!r->width && !r->height &&
+        (clip[0].width != clip[1].width || clip[0].height != clip[1].height))
+        return reel_fail(
+            env, REEL_E_ARG, "%s is %dx%d and %s %dx%d: say which size both are to get (--size)",
+            r->clip[0], clip[0].width, clip[0].height, r->clip[1], clip[1].width, clip[1].height);
+    if (!r->width && !r->height) {
+        a->width = clip[0].width;
+        a->height = clip[0].height;
+    }
+    if (r->fps <= 0) a->fps = (double)clip[0].fps.num / clip[0].fps.den;
+    status = lay_clips(env, r, clip, a->fps, t);
+    a->frames = frames_of(t, t->F);
+    a->seconds = 0;
+    return status;
+}
+
+/* ---- tasks with pictures ---- */
+
+static reel_status open_pictures(reel_env *env, const reel_generate_request *r) {
+    if (r->n_keyframes < 1) return reel_fail(env, REEL_E_ARG, "no picture was given");
+    for (int i = 0; i < r->n_keyframes; i++) {
+        look found;
+        const reel_status status = look_at_picture(env, r->keyframe[i].path, &found);
+        if (status != REEL_OK) return status;
+    }
+    return REEL_OK;
+}
+
+static reel_status place_picture(reel_env *env, const reel_keyframe *k, const reel_settings *s,
+                                 reel_job *t) {
+    const int64_t frame = k->frame < 0 ? s->frames + k->frame : k->frame;
+    if (frame < 0 || frame >= s->frames)
+        return reel_fail(env, REEL_E_ARG, "%s: is to be at frame %lld, wanted 0 to %lld", k->path,
+                         (long long)k->frame, (long long)s->frames - 1);
+    const int64_t at = divide_up(frame, t->factor);
+    for (int i = 0; i < t->n_inputs; i++)
+        if (t->input[i].at == at)
+            return reel_fail(env, REEL_E_ARG,
+                             "%s: frame %lld is too near to where %s is: this model makes frames "
+                             "1 + %lld k to %lld + %lld k at once",
+                             k->path, (long long)frame, t->input[i].path, (long long)t->factor,
+                             (long long)t->factor, (long long)t->factor);
+    return add_input(env, t, (reel_task_input){.path = k->path, .n = 1, .at = at, .latents = 1});
+}
+
+static reel_status place_pictures(reel_env *env, const reel_generate_request *r,
+                                  const reel_settings *s, reel_job *t) {
+    add_segment(t, NULL, 0, s->frames);
+    t->F = s->F;
+    for (int i = 0; i < r->n_keyframes; i++) {
+        const reel_status status = place_picture(env, &r->keyframe[i], s, t);
+        if (status != REEL_OK) return status;
+    }
+    if (t->n_inputs == s->F)
+        return reel_fail(env, REEL_E_ARG, "all %lld frames are given: nothing is left to be made",
+                         (long long)s->frames);
+    return REEL_OK;
+}
+
+/* ---- all of it ---- */
+
+static reel_status check_folder(reel_env *env, const reel_folder *folder, reel_task_kind kind) {
+    const reel_component_config *vae = reel_folder_config(folder, REEL_COMPONENT_VAE);
+    if (!reel_folder_index(folder)->expand_timesteps || !vae)
+        return reel_fail(env, REEL_E_UNSUPPORTED,
+                         "%s: cannot %s: it takes one noise level for a whole video, so nothing "
+                         "can be kept; wanted a model that takes one for each token "
+                         "(\"expand_timesteps\": true in model_index.json), as reel's own and "
+                         "Wan2.2-TI2V-5B do",
+                         reel_folder_path(folder), reel_task_name(kind));
+    return REEL_OK;
+}
+
+reel_status reel_task_open(reel_env *env, const reel_folder *folder, const reel_generate_request *r,
+                           reel_generate_request *adjusted, reel_job *t) {
+    *adjusted = *r;
+    *t = (reel_job){.kind = r->task};
+    if (t->kind == REEL_TASK_GENERATE) return REEL_OK;
+    const reel_status status = check_folder(env, folder, t->kind);
+    if (status != REEL_OK) return status;
+    const int64_t factor =
+        reel_wan_vae_factor_t(&reel_folder_config(folder, REEL_COMPONENT_VAE)->vae);
+    return reel_task_look(env, r, factor, adjusted, t);
+}
+
+reel_status reel_task_look(reel_env *env, const reel_generate_request *r, int64_t factor,
+                           reel_generate_request *adjusted, reel_job *t) {
+    *adjusted = *r;
+    *t = (reel_job){.kind = r->task,
+                    .factor = factor,
+                    .fit = r->letterbox ? REEL_FIT_LETTERBOX : REEL_FIT_CROP};
+    return t->kind == REEL_TASK_ANIMATE ? open_pictures(env, r) : open_clips(env, r, adjusted, t);
+}
+
+/* Frames that come through untouched must have a size the model makes. */
+static reel_status check_kept(reel_env *env, const reel_generate_request *r, const reel_settings *s,
+                              const reel_job *t) {
+    for (int i = 0; i < t->n_segments; i++)
+        if (t->segment[i].path && (r->width != s->width || r->height != s->height))
+            return reel_fail(env, REEL_E_ARG,
+                             "%s: %lldx%lld is not a size this model makes, so its frames cannot "
+                             "stay as they are; --size %lldx%lld fits them into the nearest",
+                             t->segment[i].path, (long long)r->width, (long long)r->height,
+                             (long long)s->width, (long long)s->height);
+    return REEL_OK;
+}
+
+reel_status reel_task_place(reel_env *env, const reel_generate_request *r, const reel_settings *s,
+                            reel_job *t) {
+    if (t->kind == REEL_TASK_GENERATE) return REEL_OK;
+    if (t->kind == REEL_TASK_ANIMATE) return place_pictures(env, r, s, t);
+    if (t->F != s->F)
+        return reel_fail(env, REEL_E_UNSUPPORTED,
+                         "this model makes %lld latent frames where clips need %lld",
+                         (long long)s->F, (long long)t->F);
+    return check_kept(env, r, s, t);
+}

@@ -1,0 +1,71 @@
+/* Tasks: what pictures and clips have to do with a generation.
+ *
+ * Every task is two lists. The inputs say which stored frames become known latents, where on the
+ * canvas, and from which noise level they start. The segments say what the file is made of: frames
+ * of a clip, copied as they are, and frames that were made. Nothing behind this knows which task it
+ * works for.
+ *
+ * Latent frame 0 is one frame of video, every later one is factor_t of them. So a clip that begins
+ * inside the canvas is encoded behind a copy of its first frame, whose latent is dropped.
+ */
+#ifndef REEL_PIPELINE_TASK_H
+#define REEL_PIPELINE_TASK_H
+
+#include "media/picture.h"
+#include "pipeline/settings.h"
+
+enum { REEL_TASK_INPUTS = 66, REEL_TASK_SEGMENTS = 3 };
+
+/* Frames [from, from + n) of a file as latents [at, at + latents) of the canvas. Where that needs
+ * more frames than n, the last one holds. */
+typedef struct reel_task_input {
+    const char *path;
+    uint64_t hash; /* of the file's bytes */
+    int64_t from, n;
+    int64_t at, latents;
+    double level; /* 0: kept as it is; see canvas.h */
+} reel_task_input;
+
+/* Frames [from, from + n) of a file, or of those that are decoded. */
+typedef struct reel_task_segment {
+    const char *path; /* NULL: decoded */
+    int64_t from, n;
+} reel_task_segment;
+
+typedef struct reel_job {
+    reel_task_kind kind;
+    int64_t F;      /* latent frames of the canvas; 0: what the settings say */
+    int64_t factor; /* frames of a latent frame behind the first */
+    int64_t frames; /* of the file */
+    reel_fit fit;   /* how pictures and clips get its size */
+    int n_inputs, n_segments;
+    reel_task_input input[REEL_TASK_INPUTS];
+    reel_task_segment segment[REEL_TASK_SEGMENTS];
+    bool is_loop;     /* the first frame follows the last */
+    const char *mask; /* white: changed, black: kept; NULL: everything is changed */
+    uint64_t mask_hash;
+} reel_job;
+
+/* The word a task has in the file's provenance: "animate". Static. */
+const char *reel_task_name(reel_task_kind kind);
+
+/* Looks at everything the request names, and fills the task and *adjusted, a copy of the request
+ * with size, length and rate as the clips have them where the request says nothing. For the task
+ * "generate" nothing but the copy is made. REEL_E_UNSUPPORTED when the folder has no noise level
+ * for each token; REEL_E_ARG, REEL_E_IO or REEL_E_FORMAT naming the file. Borrows the request's
+ * text. */
+REEL_MUST_USE reel_status reel_task_open(reel_env *env, const reel_folder *folder,
+                                         const reel_generate_request *request,
+                                         reel_generate_request *adjusted, reel_job *task);
+
+/* The same for a task with files, without the folder: factor frames make a latent frame. */
+REEL_MUST_USE reel_status reel_task_look(reel_env *env, const reel_generate_request *request,
+                                         int64_t factor, reel_generate_request *adjusted,
+                                         reel_job *task);
+
+/* Places what was opened, once the settings are resolved from the adjusted request. REEL_E_ARG when
+ * something does not lie inside or the size is not one that clips can keep. */
+REEL_MUST_USE reel_status reel_task_place(reel_env *env, const reel_generate_request *request,
+                                          const reel_settings *settings, reel_job *task);
+
+#endif

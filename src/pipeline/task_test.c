@@ -1,0 +1,232 @@
+#include "pipeline/task.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "media/video_writer.h"
+#include "support/op_check.h"
+
+/* Files in a folder of their own: a picture and clips of 64x32. */
+typedef struct rig {
+    reel_env *env;
+    char folder[64], picture[96], other[96], clip[96], brief[96];
+    reel_generate_request request, adjusted;
+    reel_settings settings;
+    reel_job task;
+} rig;
+
+static void write_frames(rig *r, const char *path, int n) {
+    uint8_t pixels[64 * 32 * 3];
+    reel_video_writer *writer;
+    reel_video_options o = reel_video_options_default();
+    o.width = 64;
+    o.height = 32;
+    o.fps = (reel_rational){8, 1};
+    assert_int_equal(reel_video_writer_open(r->env, path, &o, &writer), REEL_OK);
+    for (int i = 0; i < n; i++) {
+        memset(pixels, 10 * i, sizeof pixels);
+        assert_int_equal(reel_video_writer_push(writer, pixels), REEL_OK);
+    }
+    assert_int_equal(reel_video_writer_finish(writer), REEL_OK);
+    reel_video_writer_close(&writer);
+}
+
+static int open_rig(void **state) {
+    rig *r = calloc(1, sizeof *r);
+    r->env = op_test_env(1);
+    strcpy(r->folder, "/tmp/reel-task.XXXXXX");
+    assert_non_null(mkdtemp(r->folder));
+    snprintf(r->picture, sizeof r->picture, "%s/picture.png", r->folder);
+    snprintf(r->other, sizeof r->other, "%s/other.png", r->folder);
+    snprintf(r->clip, sizeof r->clip, "%s/clip.mkv", r->folder);
+    snprintf(r->brief, sizeof r->brief, "%s/brief.mkv", r->folder);
+    write_frames(r, r->picture, 1);
+    write_frames(r, r->other, 1);
+    write_frames(r, r->clip, 23);
+    write_frames(r, r->brief, 2);
+    *state = r;
+    return 0;
+}
+
+static int close_rig(void **state) {
+    rig *r = *state;
+    unlink(r->picture);
+    unlink(r->other);
+    unlink(r->clip);
+    unlink(r->brief);
+    rmdir(r->folder);
+    reel_env_free(&r->env);
+    free(r);
+    return 0;
+}
+
+/* Looks and places, as if the model made every size. */
+static reel_status lay(rig *r) {
+    reel_env_clear(r->env);
+    reel_status status = reel_task_look(r->env, &r->request, 4, &r->adjusted, &r->task);
+    if (status != REEL_OK) return status;
+    const int64_t frames = r->adjusted.frames ? r->adjusted.frames : 17;
+    r->settings = (reel_settings){.width = r->adjusted.width,
+                                  .height = r->adjusted.height,
+                                  .frames = frames,
+                                  .F = 1 + (frames - 1) / 4};
+    return reel_task_place(r->env, &r->adjusted, &r->settings, &r->task);
+}
+
+static void begin(rig *r, reel_task_kind kind, const char *clip) {
+    r->request = reel_generate_request_default();
+    r->request.task = kind;
+    r->request.clip[0] = clip;
+    r->request.seconds = 1; /* 8 frames */
+}
+
+static void is_input(const rig *r, int i, const char *path, int64_t from, int64_t n, int64_t at,
+                     int64_t latents) {
+    const reel_task_input *input = &r->task.input[i];
+    assert_true(i < r->task.n_inputs);
+    assert_string_equal(input->path, path);
+    assert_int_equal(input->from, from);
+    assert_int_equal(input->n, n);
+    assert_int_equal(input->at, at);
+    assert_int_equal(input->latents, latents);
+    assert_true(input->hash != 0);
+}
+
+static void is_segment(const rig *r, int i, const char *path, int64_t from, int64_t n) {
+    const reel_task_segment *segment = &r->task.segment[i];
+    assert_true(i < r->task.n_segments);
+    if (path)
+        assert_string_equal(segment->path, path);
+    else
+        assert_null(segment->path);
+    assert_int_equal(segment->from, from);
+    assert_int_equal(segment->n, n);
+}
+
+static void refused(rig *r, reel_status want, const char *part) {
+    assert_int_equal(lay(r), want);
+    if (!strstr(reel_env_message(r->env), part))
+        fail_msg("'%s' lacks '%s'", reel_env_message(r->env), part);
+}
+
+static void test_task_pictures_land_in_the_latents_of_their_frames(void **state) {
+    rig *r = *state;
+    const reel_keyframe list[] = {{0, r->picture}, {-1, r->other}, {5, r->picture}};
+    begin(r, REEL_TASK_ANIMATE, NULL);
+    r->request.keyframe = list;
+    r->request.n_keyframes = 3;
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->picture, 0, 1, 0, 1);
+    is_input(r, 1, r->other, 0, 1, 4, 1);
+    is_input(r, 2, r->picture, 0, 1, 2, 1);
+    is_segment(r, 0, NULL, 0, 17);
+    assert_true(r->task.input[0].hash == r->task.input[1].hash); /* the same pixels */
+}
+
+static void test_task_pictures_that_do_not_fit_are_refused(void **state) {
+    rig *r = *state;
+    reel_keyframe list[] = {{5, r->picture}, {8, r->other}};
+    begin(r, REEL_TASK_ANIMATE, NULL);
+    r->request.keyframe = list;
+    refused(r, REEL_E_ARG, "no picture");
+    r->request.n_keyframes = 2;
+    refused(r, REEL_E_ARG, "too near");
+    list[1].frame = 17;
+    refused(r, REEL_E_ARG, "wanted 0 to 16");
+    list[1].frame = -18;
+    refused(r, REEL_E_ARG, "wanted 0 to 16");
+    list[1] = (reel_keyframe){9, r->clip};
+    refused(r, REEL_E_ARG, "is a video");
+    list[1].path = "/none.png";
+    refused(r, REEL_E_IO, "/none.png");
+}
+
+static void test_task_forward_goes_on_behind_the_clip(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_EXTEND, r->clip);
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->clip, 14, 9, 0, 3);
+    is_segment(r, 0, r->clip, 0, 23);
+    is_segment(r, 1, NULL, 9, 8);
+    assert_int_equal(r->task.F, 5);
+    assert_int_equal(r->task.frames, 31);
+    assert_int_equal(r->adjusted.width, 64);
+    assert_true(r->adjusted.fps == 8);
+    r->request.clip[0] = r->brief; /* one frame is enough */
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->brief, 1, 1, 0, 1);
+    is_segment(r, 1, NULL, 1, 8);
+}
+
+static void test_task_backward_ends_where_the_clip_begins(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_EXTEND, r->clip);
+    r->request.backward = true;
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->clip, 0, 8, 3, 2);
+    is_segment(r, 0, NULL, 1, 8); /* 9 are made, the first is too many */
+    is_segment(r, 1, r->clip, 0, 23);
+    r->request.clip[0] = r->brief; /* its last frame holds */
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->brief, 0, 2, 3, 1);
+}
+
+static void test_task_connect_and_loop_have_something_on_both_sides(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_CONNECT, r->clip);
+    refused(r, REEL_E_ARG, "no clip");
+    r->request.clip[1] = r->brief;
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->clip, 14, 9, 0, 3);
+    is_input(r, 1, r->brief, 0, 2, 5, 1);
+    is_segment(r, 0, r->clip, 0, 23);
+    is_segment(r, 1, NULL, 9, 8);
+    is_segment(r, 2, r->brief, 0, 2);
+    begin(r, REEL_TASK_LOOP, r->clip);
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 1, r->clip, 0, 8, 5, 2);
+    assert_int_equal(r->task.n_segments, 2);
+    assert_true(r->task.is_loop);
+}
+
+static void test_task_edit_takes_the_whole_clip_at_its_level(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_EDIT, r->clip);
+    refused(r, REEL_E_ARG, "strength");
+    r->request.strength = 0.5;
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->clip, 0, 23, 0, 7);
+    assert_true(r->task.input[0].level == 0.5);
+    is_segment(r, 0, NULL, 0, 23);
+    r->request.clip[0] = r->picture;
+    refused(r, REEL_E_ARG, "is a picture");
+}
+
+static void test_task_kept_frames_keep_their_size(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_EXTEND, r->clip);
+    assert_int_equal(lay(r), REEL_OK);
+    r->settings.width = 96; /* what a model might round 64 to */
+    assert_int_equal(reel_task_place(r->env, &r->adjusted, &r->settings, &r->task), REEL_E_ARG);
+    assert_non_null(strstr(reel_env_message(r->env), "--size 96x32"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_task_pictures_land_in_the_latents_of_their_frames),
+        cmocka_unit_test(test_task_pictures_that_do_not_fit_are_refused),
+        cmocka_unit_test(test_task_forward_goes_on_behind_the_clip),
+        cmocka_unit_test(test_task_backward_ends_where_the_clip_begins),
+        cmocka_unit_test(test_task_connect_and_loop_have_something_on_both_sides),
+        cmocka_unit_test(test_task_edit_takes_the_whole_clip_at_its_level),
+        cmocka_unit_test(test_task_kept_frames_keep_their_size),
+    };
+    return cmocka_run_group_tests(tests, open_rig, close_rig);
+}
