@@ -206,10 +206,10 @@ static reel_status set_length(reel_env *env, const reel_folder *folder,
     s->F = 1 + (wanted - 1 + factor / 2) / factor;
     s->F = (s->F + dit->patch_size[0] - 1) / dit->patch_size[0] * dit->patch_size[0];
     s->frames = 1 + (s->F - 1) * factor;
+    const int64_t step = factor * dit->patch_size[0];
     if (s->frames != wanted)
         reel_settings_note(s, "frames rounded from %lld to %lld: this model makes 1 + %lld k",
-                           (long long)wanted, (long long)s->frames,
-                           (long long)(factor * dit->patch_size[0]));
+                           (long long)wanted, (long long)s->frames, (long long)step);
     return REEL_OK;
 }
 

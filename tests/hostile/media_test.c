@@ -117,12 +117,12 @@ static void test_hostile_large_sizes(void **state) {
     need_ffmpeg();
     const media_place *p = *state;
     static const uint8_t png[] =
-        "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\2\0\0\0";
+        "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\2\0\0\0\0\0\0\0";
     static const uint8_t gif[] = "GIF89a\x20\x4e\x20\x4e\0\0\0;";
     static const uint8_t jpeg[] =
         "\xff\xd8\xff\xe0\0\4ab\xff\xc0\0\x11\x08\x4e\x20\x4e\x20\3\1\x22\0\2\x11\1\3\x11\1";
     static const uint8_t webp[] = "RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x1f\x4e\0\x1f\x4e\0";
-    put(p, "a.png", png, sizeof png + 3);
+    put(p, "a.png", png, sizeof png - 1);
     expect_refused(p, "a.png", REEL_E_UNSUPPORTED, "20000x20000");
     put(p, "a.png", gif, sizeof gif - 1);
     expect_refused(p, "a.png", REEL_E_UNSUPPORTED, "20000x20000");
