@@ -9,7 +9,7 @@ WERROR  ?= $(if $(CI),-DREEL_WERROR=ON)
 CTEST   := ctest --output-on-failure -j $(JOBS)
 NINJA    = cmake --build $(1) -j $(JOBS)
 
-.PHONY: all deps test check check-deps bench soak asan tsan fuzz arm64 test-mutants install format clean help
+.PHONY: all deps demo test check check-deps bench soak asan tsan fuzz arm64 test-mutants install format clean help
 
 all: deps ## build the library, the program (build/reel) and the tests (build/tests/)
 	@mkdir -p $(BUILD)
@@ -18,6 +18,14 @@ all: deps ## build the library, the program (build/reel) and the tests (build/te
 
 deps:
 	@scripts/install-deps.sh build
+
+DEMO_PROMPT ?= a red ball bounces on green grass at sunset
+demo: all ## make demo.mp4 from a prompt with the model that ships, and its contact sheet demo.png
+	@rm -f demo.mp4 demo.png
+	@$(BUILD)/reel generate --model models/pocket -p "$(DEMO_PROMPT)" --seed 1 -o demo.mp4
+	@$(BUILD)/reel sheet demo.mp4 -o demo.png --columns 9
+	@$(BUILD)/reel info demo.mp4
+	@echo "demo: '$(DEMO_PROMPT)' is demo.mp4; its frames side by side are demo.png"
 
 test: all ## build, then run every test
 	@$(CTEST) --test-dir $(BUILD)

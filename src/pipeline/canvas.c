@@ -38,8 +38,8 @@ int64_t reel_canvas_positions(const reel_canvas *c) {
 static reel_status check_frames(const reel_canvas *c, int64_t at, int64_t n) {
     if (n >= 1 && at >= 0 && at <= c->F - n) return REEL_OK;
     return reel_fail(c->env, REEL_E_ARG,
-                     "canvas: %lld latent frames from %lld on do not lie inside its %lld",
-                     (long long)n, (long long)at, (long long)c->F);
+                     "canvas: latent frames %lld..%lld do not lie inside its %lld", (long long)at,
+                     (long long)((uint64_t)at + (uint64_t)n - 1), (long long)c->F);
 }
 
 /* Gives memory to levels and latents, at the first thing that is known. */

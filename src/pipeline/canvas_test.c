@@ -104,7 +104,7 @@ static void test_canvas_what_does_not_fit_is_refused(void **state) {
     open_rig(&r);
     float latents[144] = {0}, mask[72] = {0};
     refused(&r, reel_canvas_put(&r.canvas, 2, 2, latents, 0),
-            "2 latent frames from 2 on do not lie inside its 3");
+            "frames 2..3 do not lie inside its 3");
     refused(&r, reel_canvas_put(&r.canvas, -1, 1, latents, 0), "frames -1..-1");
     refused(&r, reel_canvas_put(&r.canvas, INT64_MAX, 1, latents, 0), "do not lie inside");
     refused(&r, reel_canvas_put(&r.canvas, 0, 1, latents, 1.5), "0..1, got 1.5");
