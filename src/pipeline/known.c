@@ -24,10 +24,10 @@ static reel_status next_frame(feed *f) {
     bool got;
     const reel_status status = reel_video_reader_next(f->reader, f->pixels, &got);
     if (status != REEL_OK) return status;
+    const int64_t at = f->input->from + f->n_read, end = f->input->from + f->input->n;
     if (!got)
         return reel_fail(f->env, REEL_E_FORMAT, "%s: ends after %lld frames, wanted %lld",
-                         f->input->path, (long long)(f->input->from + f->n_read),
-                         (long long)(f->input->from + f->input->n));
+                         f->input->path, (long long)at, (long long)end);
     f->n_read++;
     return REEL_OK;
 }

@@ -104,12 +104,13 @@ static reel_status copy_clip(reel_splice *s, const reel_task_segment *g) {
     options.height = s->height;
     options.fit = s->task->fit;
     reel_status status = reel_video_reader_open(s->env, g->path, &options, &reader);
-    for (int64_t i = 0; i < g->from + g->n && status == REEL_OK; i++) {
+    const int64_t end = g->from + g->n;
+    for (int64_t i = 0; i < end && status == REEL_OK; i++) {
         bool got;
         status = reel_video_reader_next(reader, s->copy, &got);
         if (status == REEL_OK && !got)
             status = reel_fail(s->env, REEL_E_FORMAT, "%s: ends after %lld frames, wanted %lld",
-                               g->path, (long long)i, (long long)(g->from + g->n));
+                               g->path, (long long)i, (long long)end);
         if (status == REEL_OK && i >= g->from) status = push(s, s->copy);
     }
     reel_video_reader_close(&reader);
