@@ -58,6 +58,8 @@ expect 0 generate -s 8 -o "$work/s8.mkv"
 ! cmp -s "$work/t1.mkv" "$work/s8.mkv" || complain "two seeds give one file"
 
 # ---- how it was made ----
+expect 0 "$REEL" info "$work/a.mp4"
+out_has "a red ball"
 expect 0 ffprobe -v error -show_entries format_tags=comment -of default=nw=1:nk=1 "$work/a.mp4"
 for part in '"prompt":"a red ball"' '"seed":7' '"steps":3' '"sampler":"unipc"' '"width":64' \
     '"model_hash":"' "\"version\":\"$VERSION\""; do out_has "$part"; done

@@ -2,7 +2,7 @@
 . tests/e2e/lib.sh
 . tests/e2e/tiny_model.sh
 
-run() { generate --steps 12 --frames 17 -o "$work/$1.mkv"; }
+run() { generate --steps 40 --frames 17 -o "$work/$1.mkv"; }
 start=$(date +%s%N)
 expect 0 run whole
 whole_ms=$((($(date +%s%N) - start) / 1000000))
@@ -42,7 +42,7 @@ echo "$killed kills, $resumed of them left a state"
 "$REEL" generate --model "$work/model" -p "a red ball" --steps 200 -q -o "$work/polite.mkv" &
 pid=$!
 i=0
-while [ ! -e "$work/polite.mkv.reel-state" ] && [ $i -lt 100 ]; do
+while ! grep -aqs '"done":"[1-9]' "$work/polite.mkv.reel-state" && [ $i -lt 200 ]; do
     sleep 0.05
     i=$((i + 1))
 done
