@@ -30,6 +30,7 @@ struct reel_video_writer {
     /* a container */
     reel_av_gate gate;
     AVFormatContext *muxer;
+    bool has_header; /* and no trailer yet */
     /* a sequence: a file for each picture */
     int64_t n_files;
     bool made_folder;
@@ -161,6 +162,7 @@ static reel_status begin_container(reel_video_writer *w) {
     if (w->format == REEL_VIDEO_MP4) av_dict_set(&settings, "movflags", "+faststart", 0);
     code = avformat_write_header(w->muxer, &settings);
     av_dict_free(&settings);
+    w->has_header = code >= 0;
     return code < 0 ? reel_av_fail(w->env, REEL_E_IO, w->path, "write", code) : REEL_OK;
 }
 
@@ -169,6 +171,7 @@ static reel_status end_container(reel_video_writer *w) {
     reel_status status = reel_encoder_put(&w->encoder, NULL, write_packet, w);
     if (status != REEL_OK) return status;
     const int code = av_write_trailer(w->muxer);
+    w->has_header = false;
     avio_flush(w->muxer->pb);
     if (code < 0 || w->muxer->pb->error < 0)
         return reel_av_fail(w->env, REEL_E_IO, w->path, "write",
@@ -176,6 +179,17 @@ static reel_status end_container(reel_video_writer *w) {
     if (w->format == REEL_VIDEO_GIF && w->comment)
         status = reel_container_end_gif(w->file, w->comment);
     return status == REEL_OK ? reel_writer_commit(w->file) : status;
+}
+
+static void close_container(reel_video_writer *w) {
+    if (w->has_header && w->format == REEL_VIDEO_GIF) {
+        /* This muxer holds a packet back and lets go of it only here; what it writes is dropped. */
+        w->muxer->pb->write_packet = NULL;
+        w->muxer->pb->error = 0;
+        (void)av_write_trailer(w->muxer);
+    }
+    reel_av_stream_free(&w->muxer->pb);
+    avformat_free_context(w->muxer);
 }
 
 /* ---- pictures ---- */
@@ -324,10 +338,7 @@ void reel_video_writer_close(reel_video_writer **writer) {
     if (!writer || !*writer) return;
     reel_video_writer *w = *writer;
     *writer = NULL;
-    if (w->muxer) {
-        reel_av_stream_free(&w->muxer->pb);
-        avformat_free_context(w->muxer);
-    }
+    if (w->muxer) close_container(w);
     reel_encoder_deinit(&w->encoder);
     reel_writer_close(&w->file);
     if (!w->finished && w->path) remove_pictures(w);

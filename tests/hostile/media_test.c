@@ -6,9 +6,12 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "media/container.h"
@@ -117,12 +120,12 @@ static void test_hostile_large_sizes(void **state) {
     need_ffmpeg();
     const media_place *p = *state;
     static const uint8_t png[] =
-        "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\2\0\0\0";
+        "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\2\0\0\0\0\0\0\0";
     static const uint8_t gif[] = "GIF89a\x20\x4e\x20\x4e\0\0\0;";
     static const uint8_t jpeg[] =
         "\xff\xd8\xff\xe0\0\4ab\xff\xc0\0\x11\x08\x4e\x20\x4e\x20\3\1\x22\0\2\x11\1\3\x11\1";
     static const uint8_t webp[] = "RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x1f\x4e\0\x1f\x4e\0";
-    put(p, "a.png", png, sizeof png + 3);
+    put(p, "a.png", png, sizeof png - 1);
     expect_refused(p, "a.png", REEL_E_UNSUPPORTED, "20000x20000");
     put(p, "a.png", gif, sizeof gif - 1);
     expect_refused(p, "a.png", REEL_E_UNSUPPORTED, "20000x20000");
@@ -200,6 +203,31 @@ static void test_hostile_changed_bytes(void **state) {
         assert_true(n_refused > 0);
         reel_free(p->env, data);
         media_place_remove(p, name[i]);
+    }
+}
+
+/* A writer that is killed leaves no file under the name it was going to have. */
+static void test_hostile_killed_writer_leaves_no_half_file(void **state) {
+    need_ffmpeg();
+    const media_place *p = *state;
+    static const char *const name[] = {"a.mp4", "a.webm", "a.gif", "a.mkv"};
+    for (int i = 0; i < 4; i++) {
+        char path[200], command[600];
+        const reel_video_options o = small();
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            (void)media_write(p, name[i], &o, 100000); /* longer than it will live */
+            _exit(0);
+        }
+        usleep(30000);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        int how = 0;
+        assert_int_equal(waitpid(child, &how, 0), child);
+        assert_true(WIFSIGNALED(how));
+        assert_int_equal(access(media_place_path(p, name[i], path), F_OK), -1);
+        snprintf(command, sizeof command, "rm -f '%s'/*.tmp", p->folder);
+        assert_int_equal(system(command), 0);
     }
 }
 
@@ -297,6 +325,7 @@ int main(void) {
         TEST(test_hostile_large_video),
         TEST(test_hostile_cut_files),
         TEST(test_hostile_changed_bytes),
+        TEST(test_hostile_killed_writer_leaves_no_half_file),
         TEST(test_hostile_no_frames_and_other_codecs),
         TEST(test_hostile_options),
         TEST(test_hostile_comments),
