@@ -6,9 +6,12 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "media/container.h"
@@ -203,6 +206,31 @@ static void test_hostile_changed_bytes(void **state) {
     }
 }
 
+/* A writer that is killed leaves no file under the name it was going to have. */
+static void test_hostile_killed_writer_leaves_no_half_file(void **state) {
+    need_ffmpeg();
+    const media_place *p = *state;
+    static const char *const name[] = {"a.mp4", "a.webm", "a.gif", "a.mkv"};
+    for (int i = 0; i < 4; i++) {
+        char path[200], command[600];
+        const reel_video_options o = small();
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            (void)media_write(p, name[i], &o, 100000); /* longer than it will live */
+            _exit(0);
+        }
+        usleep(30000);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        int how = 0;
+        assert_int_equal(waitpid(child, &how, 0), child);
+        assert_true(WIFSIGNALED(how));
+        assert_int_equal(access(media_place_path(p, name[i], path), F_OK), -1);
+        snprintf(command, sizeof command, "rm -f '%s'/*.tmp", p->folder);
+        assert_int_equal(system(command), 0);
+    }
+}
+
 /* A film without a frame, and one of a codec that is not on the list. */
 static void test_hostile_no_frames_and_other_codecs(void **state) {
     need_ffmpeg();
@@ -297,6 +325,7 @@ int main(void) {
         TEST(test_hostile_large_video),
         TEST(test_hostile_cut_files),
         TEST(test_hostile_changed_bytes),
+        TEST(test_hostile_killed_writer_leaves_no_half_file),
         TEST(test_hostile_no_frames_and_other_codecs),
         TEST(test_hostile_options),
         TEST(test_hostile_comments),
