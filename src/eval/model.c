@@ -81,10 +81,17 @@ static reel_status read_text_length(reel_eval_model *m, const char *path) {
 static reel_status open_all(reel_eval_model *m, const char *index) {
     reel_status status = reel_folder_open(m->env, m->o.folder, &m->folder);
     if (status == REEL_OK) status = read_text_length(m, index);
-    for (int kind = 0; kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
-        status = reel_folder_component(m->folder, (reel_component_kind)kind, REEL_WEIGHTS_STORED,
-                                       &m->part[kind]);
+    static const reel_component_kind needed[] = {REEL_COMPONENT_TRANSFORMER, REEL_COMPONENT_VAE,
+                                                 REEL_COMPONENT_TEXT_ENCODER};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed && status == REEL_OK; i++)
+        status =
+            reel_folder_component(m->folder, needed[i], REEL_WEIGHTS_STORED, &m->part[needed[i]]);
     if (status != REEL_OK) return status;
+    if (reel_folder_config(m->folder, REEL_COMPONENT_TRANSFORMER_2) ||
+        reel_wan_dit_takes_picture(&m->part[REEL_COMPONENT_TRANSFORMER]->config.transformer))
+        return reel_fail(m->env, REEL_E_UNSUPPORTED,
+                         "%s: takes a picture or has two transformers, which is not evaluated",
+                         m->o.folder);
     m->shift = reel_folder_scheduler(m->folder)->shift;
     const char *tokenizer = reel_folder_tokenizer(m->folder);
     if (!tokenizer || !reel_folder_scheduler(m->folder)->flow)
