@@ -1,8 +1,8 @@
 /* Generation: the public view of pipeline/generate.h, with the CPU's kernels behind it. */
 #include "pipeline/generate.h"
 
+#include "api/backend.h"
 #include "base/env.h"
-#include "cpu/cpu.h"
 
 struct reel_generation {
     reel_env *env;
@@ -15,19 +15,10 @@ reel_generate_request reel_generate_request_default(void) {
 }
 
 static reel_status open_with(reel_generation *g, const reel_generate_request *request) {
-    reel_isa isa = reel_isa_detect();
-    if (request->isa) {
-        const reel_isa cap = reel_isa_parse(request->isa);
-        if (cap == REEL_ISA_COUNT)
-            return reel_fail(g->env, REEL_E_ARG, "isa is '%s', wanted one of portable to %s",
-                             request->isa, reel_isa_name(REEL_ISA_AMX));
-        if (cap < isa) isa = cap;
-    }
-    if (request->bit_exact) isa = REEL_ISA_PORTABLE;
-    const reel_status status = reel_cpu_table(g->env, isa, &g->table);
-    if (status != REEL_OK) return status;
-    const reel_backend backend = {.table = g->table, .isa = reel_isa_name(isa)};
-    return reel_generate_open(g->env, request, &backend, &g->generate);
+    reel_backend backend;
+    const reel_status status =
+        reel_backend_open(g->env, request->isa, request->bit_exact, &g->table, &backend);
+    return status == REEL_OK ? reel_generate_open(g->env, request, &backend, &g->generate) : status;
 }
 
 reel_status reel_generation_open(reel_env *env, const reel_generate_request *request,

@@ -223,6 +223,7 @@ static reel_status read_vae(const reel_json *at, reel_wan_vae_config *c) {
     read_levels(&f, c);
     reel_field_int(&f, "num_res_blocks", 1, MOST, &c->num_res_blocks);
     reel_field_bool(&f, "is_residual", &c->is_residual);
+    reel_field_bool(&f, "linear_path", &c->linear_path);
     reel_field_int(&f, "in_channels", 1, MOST, &c->in_channels);
     reel_field_int(&f, "out_channels", 1, MOST, &c->out_channels);
     reel_field_int_or_null(&f, "patch_size", 1, MOST, &c->patch_size);
@@ -284,6 +285,10 @@ static void write_vae(reel_json_out *out, const reel_wan_vae_config *c) {
     reel_json_out_real(out, 0);
     reel_json_out_key(out, "is_residual");
     reel_json_out_bool(out, c->is_residual);
+    if (c->linear_path) { /* diffusers does not know it */
+        reel_json_out_key(out, "linear_path");
+        reel_json_out_bool(out, true);
+    }
     write_reals(out, "latents_mean", c->latents_mean, c->z_dim);
     write_reals(out, "latents_std", c->latents_std, c->z_dim);
 }

@@ -180,6 +180,7 @@ void reel_progress_prediction(const reel_progress *p, const reel_generate_cost *
 }
 
 void reel_progress_event(reel_progress *p, const reel_event *e) {
+    if (p->is_half && e->kind == REEL_EVENT_DONE) return;
     if (e->kind == REEL_EVENT_BEGIN) {
         print_begin(p);
         return;
