@@ -159,12 +159,13 @@ static reel_status give_part(cutter *c, const reel_film_part *p) {
     options.width = c->film->width;
     options.height = c->film->height;
     reel_status status = reel_video_reader_open(c->env, p->path, &options, &reader);
-    for (int64_t i = 0; i < p->from + p->n && status == REEL_OK; i++) {
+    const int64_t end = p->from + p->n;
+    for (int64_t i = 0; i < end && status == REEL_OK; i++) {
         bool got;
         status = reel_video_reader_next(reader, c->frame, &got);
         if (status == REEL_OK && !got)
             status = reel_fail(c->env, REEL_E_FORMAT, "%s: ends after %lld frames, wanted %lld",
-                               p->path, (long long)i, (long long)(p->from + p->n));
+                               p->path, (long long)i, (long long)end);
         if (status == REEL_OK && i >= p->from) status = give(c, c->frame);
     }
     reel_video_reader_close(&reader);

@@ -75,12 +75,14 @@ static reel_generate_request request_of(const show *s, const reel_story_piece *p
     int n = 0;
     if (with_before && p->context) {
         const reel_story_piece *b = p - 1;
-        list[n++] = (reel_keyframe){
+        list[n] = (reel_keyframe){
             .path = b->path, .from = b->context + b->n - p->context, .n = p->context};
+        n++;
     }
     for (int i = 0; i < p->n_known; i++) {
         list[n] = p->known[i];
-        list[n++].frame += p->context;
+        list[n].frame += p->context;
+        n++;
     }
     r.prompt = p->prompt;
     r.seed = p->seed;
