@@ -21,6 +21,8 @@ typedef struct reel_settings {
     int64_t text_length; /* rows of text the transformer sees */
     reel_sampler_options sampler;
     reel_guidance guidance;
+    double
+        boundary; /* the level, of 1, below which the second transformer works; 0: there is one */
     reel_weights_as weights; /* of text encoder and transformer */
     const char *type;        /* as asked for; NULL: as stored */
     bool q8;                 /* the transformer's linear weights become 8-bit blocks */
@@ -33,8 +35,8 @@ typedef struct reel_settings {
 } reel_settings;
 
 /* Resolves. Fails with REEL_E_ARG naming the field that is out of range, REEL_E_UNSUPPORTED when
- * the folder lacks a part or is of a kind that takes an image, REEL_E_FORMAT for a broken "_reel".
- */
+ * the folder lacks a part or takes a picture and the task has none, REEL_E_FORMAT for a broken
+ * "_reel" and for parts that do not fit together. */
 REEL_MUST_USE reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
                                                 const reel_generate_request *request,
                                                 reel_settings *settings);

@@ -320,6 +320,27 @@ static int64_t count_given(const reel_job *t) {
     return n;
 }
 
+/* What a model that is shown pictures can take. */
+static reel_status check_shown(reel_env *env, const reel_settings *s, const reel_job *t) {
+    bool first = false;
+    for (int i = 0; i < t->n_inputs; i++) {
+        const int64_t at = t->input[i].at;
+        first = first || at == 0;
+        if (at != 0 && t->first_only)
+            return reel_fail(env, REEL_E_UNSUPPORTED,
+                             "%s: this model takes one picture, for the first frame",
+                             t->input[i].path);
+        if (at != 0 && at != s->F - 1)
+            return reel_fail(env, REEL_E_UNSUPPORTED,
+                             "%s: this model takes pictures for the first and the last frame only",
+                             t->input[i].path);
+    }
+    if (first) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG,
+                     "no picture was given for the first frame, which this model "
+                     "begins with");
+}
+
 static reel_status place_pictures(reel_env *env, const reel_generate_request *r,
                                   const reel_settings *s, reel_job *t) {
     add_segment(t, NULL, 0, s->frames);
@@ -331,20 +352,28 @@ static reel_status place_pictures(reel_env *env, const reel_generate_request *r,
     if (count_given(t) == s->F)
         return reel_fail(env, REEL_E_ARG, "all %lld frames are given: nothing is left to be made",
                          (long long)s->frames);
-    return REEL_OK;
+    return t->condition ? check_shown(env, s, t) : REEL_OK;
 }
 
 /* ---- all of it ---- */
 
+/* Whether the folder's transformer is shown pictures beside its latents. */
+static bool takes_picture(const reel_folder *folder) {
+    const reel_component_config *c = reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER);
+    return c && reel_wan_dit_takes_picture(&c->transformer);
+}
+
 static reel_status check_folder(reel_env *env, const reel_folder *folder, reel_task_kind kind) {
     const reel_component_config *vae = reel_folder_config(folder, REEL_COMPONENT_VAE);
+    if (kind == REEL_TASK_ANIMATE && takes_picture(folder) && vae) return REEL_OK;
     if (!reel_folder_index(folder)->expand_timesteps || !vae)
         return reel_fail(env, REEL_E_UNSUPPORTED,
                          "%s: cannot %s: it takes one noise level for a whole video, so nothing "
                          "can be kept; wanted a model that takes one for each token "
                          "(\"expand_timesteps\": true in model_index.json), as reel's own and "
-                         "Wan2.2-TI2V-5B do",
-                         reel_folder_path(folder), reel_task_name(kind));
+                         "Wan2.2-TI2V-5B do%s",
+                         reel_folder_path(folder), reel_task_name(kind),
+                         kind == REEL_TASK_ANIMATE ? ", or one made for it, as Wan's I2V are" : "");
     return REEL_OK;
 }
 
@@ -357,7 +386,11 @@ reel_status reel_task_open(reel_env *env, const reel_folder *folder, const reel_
     if (status != REEL_OK) return status;
     const int64_t factor =
         reel_wan_vae_factor_t(&reel_folder_config(folder, REEL_COMPONENT_VAE)->vae);
-    return reel_task_look(env, r, factor, adjusted, t);
+    const reel_status looked = reel_task_look(env, r, factor, adjusted, t);
+    if (!takes_picture(folder)) return looked;
+    t->condition = true; /* CLIP's rows are of one picture */
+    t->first_only = reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer.image_dim;
+    return looked;
 }
 
 reel_status reel_task_look(reel_env *env, const reel_generate_request *r, int64_t factor,

@@ -83,6 +83,7 @@ static const field fields[] = {
     REAL(vae, pca_final, 0, 1e6),
     WHOLE(vae, pca_steps, 1, 1e9),
     REAL(vae, noise, 0, 100),
+    WHOLE(vae, linear_path, 0, 1),
     TEXT(vae, init),
     WHOLE(dit, num_attention_heads, 1, 1024),
     WHOLE(dit, attention_head_dim, 2, 4096),

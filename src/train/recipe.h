@@ -62,6 +62,7 @@ typedef struct reel_recipe {
         double kl, l1, mse;          /* weights of the terms */
         double pca, pca_final;       /* weight of staying near the linear code: first, last */
         int64_t pca_steps;           /* over which it falls */
+        int64_t linear_path;         /* whether the linear code stands beside the networks */
         double noise;                /* decoder stage: sigma of the noise on latents */
         char init[REEL_RECIPE_TEXT]; /* folder whose vae/ the weights start from; "": none */
     } vae;
