@@ -26,7 +26,13 @@ expect 2 generate --size 64x48 -W 64
 expect 2 generate -Z
 err_has "-Z: no such option"
 expect 2 generate stray
+err_has "PROMPT and --prompt"
+expect 2 "$REEL" generate "a red ball" stray --model "$work/model"
 err_has "'stray'"
+expect 2 "$REEL" generate "" --model "$work/model"
+err_has "PROMPT: got nothing"
+expect 2 "$REEL" generate "a red ball" --prompt-file x --model "$work/model"
+err_has "one of them"
 expect 1 "$REEL" generate --prompt-file "$work/none" --model "$work/model"
 err_has "$work/none"
 expect 1 generate -o "$work/x.txt"
