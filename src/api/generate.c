@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "api/backend.h"
 #include "base/env.h"
-#include "cpu/cpu.h"
 #include "world/reading.h"
 
 struct reel_generation {
@@ -37,21 +37,12 @@ static void note_reading(reel_generation *g, const char *prompt) {
 }
 
 static reel_status open_with(reel_generation *g, const reel_generate_request *request) {
-    reel_isa isa = reel_isa_detect();
-    if (request->isa) {
-        const reel_isa cap = reel_isa_parse(request->isa);
-        if (cap == REEL_ISA_COUNT)
-            return reel_fail(g->env, REEL_E_ARG, "isa is '%s', wanted one of portable to %s",
-                             request->isa, reel_isa_name(REEL_ISA_AMX));
-        if (cap < isa) isa = cap;
-    }
-    if (request->bit_exact) isa = REEL_ISA_PORTABLE;
-    const reel_status status = reel_cpu_table(g->env, isa, &g->table);
-    if (status != REEL_OK) return status;
-    const reel_backend backend = {.table = g->table, .isa = reel_isa_name(isa)};
-    const reel_status opened = reel_generate_open(g->env, request, &backend, &g->generate);
-    if (opened == REEL_OK) note_reading(g, request->prompt);
-    return opened;
+    reel_backend backend;
+    reel_status status =
+        reel_backend_open(g->env, request->isa, request->bit_exact, &g->table, &backend);
+    if (status == REEL_OK) status = reel_generate_open(g->env, request, &backend, &g->generate);
+    if (status == REEL_OK) note_reading(g, request->prompt);
+    return status;
 }
 
 reel_status reel_generation_open(reel_env *env, const reel_generate_request *request,

@@ -118,7 +118,9 @@ static void refused(rig *r, reel_status want, const char *part) {
 
 static void test_task_pictures_land_in_the_latents_of_their_frames(void **state) {
     rig *r = *state;
-    const reel_keyframe list[] = {{0, r->picture}, {-1, r->other}, {5, r->picture}};
+    const reel_keyframe list[] = {{.frame = 0, .path = r->picture},
+                                  {.frame = -1, .path = r->other},
+                                  {.frame = 5, .path = r->picture}};
     begin(r, REEL_TASK_ANIMATE, NULL);
     r->request.keyframe = list;
     r->request.n_keyframes = 3;
@@ -132,7 +134,7 @@ static void test_task_pictures_land_in_the_latents_of_their_frames(void **state)
 
 static void test_task_pictures_that_do_not_fit_are_refused(void **state) {
     rig *r = *state;
-    reel_keyframe list[] = {{5, r->picture}, {8, r->other}};
+    reel_keyframe list[] = {{.frame = 5, .path = r->picture}, {.frame = 8, .path = r->other}};
     begin(r, REEL_TASK_ANIMATE, NULL);
     r->request.keyframe = list;
     refused(r, REEL_E_ARG, "no picture");
@@ -142,7 +144,7 @@ static void test_task_pictures_that_do_not_fit_are_refused(void **state) {
     refused(r, REEL_E_ARG, "wanted 0 to 16");
     list[1].frame = -18;
     refused(r, REEL_E_ARG, "wanted 0 to 16");
-    list[1] = (reel_keyframe){9, r->clip};
+    list[1] = (reel_keyframe){.frame = 9, .path = r->clip};
     refused(r, REEL_E_ARG, "is a video");
     list[1].path = "/none.png";
     refused(r, REEL_E_IO, "/none.png");

@@ -99,6 +99,10 @@ typedef struct reel_recipe {
         double soften;    /* share of clips at half their sharpness */
         double smoothing; /* of the true answers */
     } judge;
+    struct {
+        int64_t channels, blocks, mid; /* as of models/depth/depth.h */
+        char vae[REEL_RECIPE_TEXT];    /* folder of the trained VAE */
+    } depth;
 } reel_recipe;
 
 reel_recipe reel_recipe_default(void);
