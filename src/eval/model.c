@@ -79,12 +79,24 @@ static reel_status resolve(reel_eval_model *m) {
                      to->note[0]);
 }
 
+static bool takes_picture(const reel_folder *folder) {
+    const reel_component_config *c = reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER);
+    return c && reel_wan_dit_takes_picture(&c->transformer);
+}
+
 static reel_status open_all(reel_eval_model *m) {
     reel_status status = reel_folder_open(m->env, m->o.folder, &m->folder);
+    if (status == REEL_OK &&
+        (reel_folder_config(m->folder, REEL_COMPONENT_TRANSFORMER_2) || takes_picture(m->folder)))
+        status = reel_fail(m->env, REEL_E_UNSUPPORTED,
+                           "%s: takes a picture or has two transformers, which is not evaluated",
+                           m->o.folder);
     if (status == REEL_OK) status = resolve(m);
-    for (int kind = 0; kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
-        status = reel_folder_component(m->folder, (reel_component_kind)kind, REEL_WEIGHTS_STORED,
-                                       &m->part[kind]);
+    static const reel_component_kind needed[] = {REEL_COMPONENT_TRANSFORMER, REEL_COMPONENT_VAE,
+                                                 REEL_COMPONENT_TEXT_ENCODER};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed && status == REEL_OK; i++)
+        status =
+            reel_folder_component(m->folder, needed[i], REEL_WEIGHTS_STORED, &m->part[needed[i]]);
     if (status != REEL_OK) return status;
     return reel_tokenizer_open(m->env, reel_folder_tokenizer(m->folder), &m->tokenizer);
 }

@@ -5,7 +5,9 @@
 
 static const char tag[] = "stereo";
 
-/* Neighbours that part by more than so many pixels are not of one surface. */
+/* Neighbours that part by more than so many pixels are not of one surface. With exact depth,
+ * against the second camera of eight held-out clips: 36.36 dB at 0.25, 36.41 at 0.5, 36.44 at
+ * 1, 36.40 at 2 (reel eval --only stereo). */
 static const float tear = 1.0f;
 /* Nearness within which two pixels count as the same background. */
 static const float same = 0.05f;
@@ -37,8 +39,9 @@ static void see(row *r, int p, int i, int j, float k) {
 static void draw_between(row *r, int i, int j, float from, float to) {
     const float first = fmaxf(ceilf(from), 0), last = fminf(floorf(to), (float)(r->W - 1));
     const float length = to - from;
-    for (float p = first; p <= last; p += 1)
-        see(r, (int)p, i, j, length > 0 ? (p - from) / length : 0);
+    if (!(first <= last)) return; /* both are places of the picture from here on */
+    for (int p = (int)first; p <= (int)last; p++)
+        see(r, p, i, j, length > 0 ? ((float)p - from) / length : 0);
 }
 
 static bool is_torn(const row *r, int i) { /* between i and i + 1, or at an edge of the picture */

@@ -59,7 +59,7 @@ REEL_MUST_USE reel_status reel_depth_open(reel_env *env, const reel_kernel_table
 void reel_depth_close(reel_depth_model **model);
 const reel_depth_config *reel_depth_config_of(const reel_depth_model *model);
 
-/* Takes frames [first, first + n) as nearness [n,H,W], each at least 0; anything but REEL_OK ends
+/* Takes frames [first, first + n) as nearness [n,H,W], each in [0,1000]; anything but REEL_OK ends
  * the run with that status. */
 typedef reel_status reel_depth_write(void *context, int64_t first, int64_t n,
                                      const float *nearness);

@@ -215,6 +215,12 @@ static reel_status look(reel_depth_model *m, const float *latents, int64_t f, in
     return reel_plan_run(m->plan, NULL);
 }
 
+/* A millimetre before the eye is near enough; NaN is far. */
+static void clip(float *nearness, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        nearness[i] = nearness[i] > 0 ? nearness[i] < 1000 ? nearness[i] : 1000 : 0;
+}
+
 reel_status reel_depth_run(reel_depth_model *m, const float *latents, int64_t f, int64_t h,
                            int64_t w, reel_depth_write *write, void *context) {
     const reel_depth_config *c = &m->config;
@@ -229,8 +235,7 @@ reel_status reel_depth_run(reel_depth_model *m, const float *latents, int64_t f,
         status = look(m, latents, f, first);
         if (status != REEL_OK) break;
         float *y = (float *)reel_plan_data(m->plan, m->y);
-        for (int64_t i = 0; i < n * c->factor_t * pixels; i++)
-            if (!(y[i] > 0)) y[i] = 0; /* NaN too */
+        clip(y, n * c->factor_t * pixels);
         const int64_t skip = (done - first) * c->factor_t + (done ? 0 : c->factor_t - 1);
         const int64_t frames = (end - first) * c->factor_t - skip;
         status = write(context, done ? 1 + (done - 1) * c->factor_t : 0, frames, y + skip * pixels);
