@@ -1,5 +1,7 @@
 #include "pipeline/experts.h"
 
+#include <math.h>
+
 #include "base/memory.h"
 #include "pipeline/places.h"
 
@@ -80,6 +82,17 @@ static reel_component_kind expert_for(const reel_generate *g, const reel_denoise
                                                  : REEL_COMPONENT_TRANSFORMER_2;
 }
 
+/* Damaged weights give NaN, and a video of nothing hours later. */
+static reel_status check_finite(const reel_experts *x, const float *out, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(out[i]))
+            return reel_fail(
+                x->g->env, REEL_E_FORMAT,
+                "%s: the %s gives numbers that are not finite: its weights are damaged",
+                reel_folder_path(x->g->folder), reel_component_name(x->kind));
+    return REEL_OK;
+}
+
 reel_status reel_experts_evaluate(void *context, const reel_denoise_query *q, float *cond,
                                   float *uncond) {
     reel_experts *x = context;
@@ -93,5 +106,9 @@ reel_status reel_experts_evaluate(void *context, const reel_denoise_query *q, fl
             return status;
         }
     }
-    return reel_transformer_evaluate(x->model, q, cond, uncond);
+    reel_status status = reel_transformer_evaluate(x->model, q, cond, uncond);
+    const reel_settings *s = &x->g->settings;
+    const int64_t n = x->component->config.transformer.out_channels * s->F * s->h * s->w;
+    if (status == REEL_OK) status = check_finite(x, cond, n);
+    return status == REEL_OK && q->guided ? check_finite(x, uncond, n) : status;
 }

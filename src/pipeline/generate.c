@@ -134,6 +134,20 @@ const reel_generate_settings *reel_generate_get_settings(const reel_generate *g)
     return &g->shown;
 }
 
+bool reel_generate_is_of_world(const reel_generate *g) {
+    return g->settings.of_world;
+}
+
+void reel_generate_note(reel_generate *g, const char *format, ...) {
+    char text[REEL_NOTE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    reel_settings_note(&g->settings, "%s", text);
+    show(g);
+}
+
 /* ---- what the phases ask ---- */
 
 /* The decoder's arithmetic follows the transformer's, its weights are small enough to be converted:

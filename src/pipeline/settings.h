@@ -12,7 +12,7 @@
 #include "diffusion/sampler.h"
 #include "zoo/folder.h"
 
-enum { REEL_MAX_NOTES = 8, REEL_NOTE_BYTES = 240 };
+enum { REEL_MAX_NOTES = 12, REEL_NOTE_BYTES = 320 };
 
 typedef struct reel_settings {
     int64_t width, height, frames; /* multiples of what the model makes */
@@ -25,6 +25,7 @@ typedef struct reel_settings {
         boundary; /* the level, of 1, below which the second transformer works; 0: there is one */
     reel_weights_as weights; /* of text encoder and transformer */
     const char *type;        /* as asked for; NULL: as stored */
+    bool of_world;           /* the folder says its model knows reel's own world and no more */
     bool q8;                 /* the transformer's linear weights become 8-bit blocks */
     /* Of the decoder's tiles, height first, in pixels; 0: the frame as a whole. Set by the
      * prediction of memory, from the request alone: what is free at the moment must not change

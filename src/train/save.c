@@ -116,6 +116,10 @@ static void write_own(reel_json_out *out, const reel_saved_model *m) {
     reel_json_out_real(out, m->fps);
     reel_json_out_key(out, "cfg_scale");
     reel_json_out_real(out, 3);
+    if (m->of_world) {
+        reel_json_out_key(out, "world");
+        reel_json_out_bool(out, true);
+    }
     reel_json_out_end(out);
 }
 

@@ -303,12 +303,15 @@ static bool refuse(const reel_usage *u, const char *text) {
     return false;
 }
 
+static const reel_usage usage;
+
 /* Rules about several options at once. */
 static bool check(const reel_usage *u, const reel_parsed *parsed, const reel_make_options *o) {
     if (o->prompt && o->prompt_file)
         return refuse(u, "--prompt and --prompt-file: give one of them");
     if (!o->prompt && !o->prompt_file)
-        return refuse(u, "no prompt: give --prompt TEXT or --prompt-file FILE");
+        return refuse(u, u == &usage ? "no prompt: give PROMPT, or --prompt-file FILE"
+                                     : "no prompt: give --prompt TEXT or --prompt-file FILE");
     if (o->size.width && (o->width || o->height))
         return refuse(u, "--size and --width, --height: give one or the others");
     if (o->frames && reel_option_given(u, parsed, "seconds"))
@@ -488,11 +491,23 @@ int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_op
 static const reel_usage usage = {
     .command = "generate",
     .summary = "Make a video, or a picture, from a prompt",
-    .details = "A run that was stopped or killed goes on where it was when the same command is "
-               "given again;\nuntil it is done OUTPUT.reel-state remembers how far it got.",
+    .details = "PROMPT says what to show; --prompt is the same with a flag. A run that was stopped "
+               "or killed goes\non where it was when the same command is given again; until it is "
+               "done OUTPUT.reel-state\nremembers how far it got.",
+    .operands = "PROMPT",
+    .max_operands = 1,
     .shared = reel_make_rows,
     .n_shared = REEL_MAKE_ROWS,
 };
+
+/* PROMPT is --prompt without its flag. */
+static bool take_operand(const reel_parsed *parsed, reel_make_options *o) {
+    if (!parsed->n_operands) return true;
+    if (o->prompt) return refuse(&usage, "PROMPT and --prompt: give one of them");
+    if (!parsed->operand[0][0]) return refuse(&usage, "PROMPT: got nothing, wanted TEXT");
+    o->prompt = parsed->operand[0];
+    return true;
+}
 
 static int run(int argc, const char *const *argv) {
     reel_make_options o = {0};
@@ -500,6 +515,7 @@ static int run(int argc, const char *const *argv) {
     int exit_code;
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
     const reel_generate_request given = reel_generate_request_default();
+    if (!take_operand(&parsed, &o)) return REEL_EXIT_USAGE;
     return reel_make(&usage, &parsed, &o, &given);
 }
 
