@@ -70,6 +70,8 @@ static reel_status write_provenance(run *r, bool with_seed, const char **text) {
                                         .prompt = g->request->prompt,
                                         .negative_prompt = g->request->negative_prompt,
                                         .isa = g->backend.isa,
+                                        .lora = g->request->lora,
+                                        .n_loras = g->request->n_loras,
                                         .seed = r->seed,
                                         .settings = &g->settings,
                                         .task = &g->task};
@@ -346,7 +348,9 @@ static reel_status denoise(run *r) {
     const reel_component_kind kind = REEL_COMPONENT_TRANSFORMER;
     status = reel_folder_component(r->g->folder, kind, reel_generate_weights(r->g, kind), &c);
     if (status != REEL_OK) return status;
-    if (r->g->settings.q8) status = reel_places_quantise(r->env, c->files, c->params);
+    status = reel_generate_adapt(r->g, c, NULL);
+    if (status == REEL_OK && r->g->settings.q8)
+        status = reel_places_quantise(r->env, c->files, c->params);
     if (status == REEL_OK) status = denoise_with(r, c);
     reel_component_close(&c);
     return status;

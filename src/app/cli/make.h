@@ -18,11 +18,13 @@ typedef struct reel_make_options {
     double seconds, fps;
     const char *output, *model, *type, *isa, *preview_path;
     int64_t threads, max_memory;
+    reel_option_list lora;
+    reel_lora loras[REEL_MAX_LIST]; /* what the list says; filled in on the way */
     bool bit_exact, dry_run, json, quiet, verbose;
 } reel_make_options;
 
 /* The rows of those options: a usage's `shared`. */
-enum { REEL_MAKE_ROWS = 29 };
+enum { REEL_MAKE_ROWS = 30 };
 extern const reel_option reel_make_rows[];
 
 /* Makes what the options say. given: the task and its files, everything else is filled in here.
