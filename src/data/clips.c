@@ -48,6 +48,7 @@ struct reel_clips {
     int64_t n_clips, room;
     int64_t n_skipped;
     char first_reason[512]; /* of the first that was skipped */
+    reel_status first_status;
     reel_ahead *ahead;
 };
 
@@ -67,6 +68,7 @@ static void skip(void *context, const char *name, const char *reason) {
 /* Tells of the failure of one file and forgets it; what is not the file's fault goes on up. */
 static reel_status skip_failed(reel_clips *c, const char *name, reel_status status) {
     if (status == REEL_E_NOMEM || status == REEL_E_CANCELLED) return status;
+    if (c->n_skipped == 0) c->first_status = status;
     skip(c, name, reel_env_message(c->env));
     reel_env_clear(c->env);
     return REEL_OK;
@@ -258,7 +260,7 @@ static reel_status make_clips(reel_clips *c) {
     c->n_files = n;
     if (n == 0)
         return reel_fail(
-            c->env, REEL_E_FORMAT, "%s: not one clip can be used of %lld files; the first: %s",
+            c->env, c->first_status, "%s: not one clip can be used of %lld files; the first: %s",
             c->options.path[0], (long long)reel_clip_files_count(c->files), c->first_reason);
     return REEL_OK;
 }
@@ -417,6 +419,7 @@ reel_status reel_clips_open(reel_env *env, const reel_clips_options *options, re
     if (!c) return REEL_E_NOMEM;
     c->env = env;
     c->options = *options;
+    c->first_status = REEL_E_FORMAT;
     reel_arena_init(&c->arena, env, 1 << 16, tag);
     reel_status status =
         reel_clip_files_open(env, options->path, options->n_paths, skip, c, &c->files);

@@ -36,8 +36,8 @@ typedef struct reel_clips_options {
 
 typedef struct reel_clips reel_clips;
 
-/* REEL_E_IO, REEL_E_ARG or REEL_E_FORMAT when there is nothing to train on, saying why. The caller
- * closes *clips. */
+/* REEL_E_IO, REEL_E_ARG or REEL_E_FORMAT when there is nothing to train on, saying why (of clips
+ * that were all skipped, the first's reason). The caller closes *clips. */
 REEL_MUST_USE reel_status reel_clips_open(reel_env *env, const reel_clips_options *options,
                                           reel_clips **clips);
 /* NULL-safe. */

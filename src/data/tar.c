@@ -12,7 +12,9 @@ static const char tag[] = "tar";
 
 struct reel_tar {
     reel_env *env;
-    reel_map map;
+    reel_map map; /* empty when the bytes are the caller's */
+    const uint8_t *data;
+    int64_t bytes;
     reel_arena arena; /* names */
     reel_tar_member *member;
     int64_t n, room;
@@ -36,7 +38,7 @@ static void skip(const walk *w, const char *member, const char *reason) {
 /* Where the bytes of the member lie; NULL when they are no one piece of the mapping. *bytes: how
  * many there are, fewer than announced when the archive ends within them. */
 static const uint8_t *find_bytes(const walk *w, int64_t announced, int64_t *bytes, int *code) {
-    const uint8_t *from = w->tar->map.data, *first = NULL;
+    const uint8_t *from = w->tar->data, *first = NULL;
     *bytes = 0;
     while (*bytes < announced) {
         const void *block;
@@ -45,7 +47,7 @@ static const uint8_t *find_bytes(const walk *w, int64_t announced, int64_t *byte
         *code = archive_read_data_block(w->archive, &block, &n, &offset);
         if (*code != ARCHIVE_OK) return first;
         const uint8_t *at = block;
-        if (at < from || (int64_t)n > from + w->tar->map.bytes - at) return NULL;
+        if (at < from || (int64_t)n > from + w->tar->bytes - at) return NULL;
         if (!first) first = at;
         if (offset != *bytes || at != first + *bytes) return NULL;
         *bytes += (int64_t)n;
@@ -116,23 +118,28 @@ static reel_status walk_members(walk *w) {
     return status;
 }
 
-static bool begins_with(const reel_map *map, const char *bytes, int64_t n) {
-    return map->bytes >= n && memcmp(map->data, bytes, (size_t)n) == 0;
+static bool begins_with(const reel_tar *t, const char *bytes, int64_t n) {
+    return t->bytes >= n && memcmp(t->data, bytes, (size_t)n) == 0;
 }
 
-static reel_status check_kind(reel_env *env, const char *path, const reel_map *map) {
-    const bool compressed = begins_with(map, "\x1f\x8b", 2) || begins_with(map, "BZh", 3) ||
-                            begins_with(map,
-                                        "\xfd"
-                                        "7zXZ",
-                                        5) ||
-                            begins_with(map, "\x28\xb5\x2f\xfd", 4);
-    if (compressed)
-        return reel_fail(env, REEL_E_UNSUPPORTED,
-                         "%s: is compressed; clips are already, wanted a plain tar file", path);
-    return map->bytes < 512 ? reel_fail(env, REEL_E_FORMAT, "%s: no tar file: %lld bytes are there",
-                                        path, (long long)map->bytes)
-                            : REEL_OK;
+static reel_status check_kind(const reel_tar *t, const char *path) {
+    static const struct {
+        char bytes[6];
+        int n;
+    } marks[] = {{"\x1f\x8b", 2},
+                 {"BZh", 3},
+                 {"\xfd"
+                  "7zXZ",
+                  5},
+                 {"\x28\xb5\x2f\xfd", 4}};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (begins_with(t, marks[i].bytes, marks[i].n))
+            return reel_fail(t->env, REEL_E_UNSUPPORTED,
+                             "%s: is compressed; clips are already, wanted a plain tar file", path);
+    return t->bytes < 512
+               ? reel_fail(t->env, REEL_E_FORMAT, "%s: no tar file: %lld bytes are there", path,
+                           (long long)t->bytes)
+               : REEL_OK;
 }
 
 static reel_status walk_archive(reel_tar *t, const char *path, reel_tar_skipped *skipped,
@@ -142,7 +149,7 @@ static reel_status walk_archive(reel_tar *t, const char *path, reel_tar_skipped 
     if (!w.archive) return reel_fail(t->env, REEL_E_NOMEM, "%s: out of memory", path);
     reel_status status = REEL_OK;
     if (archive_read_support_format_tar(w.archive) != ARCHIVE_OK ||
-        archive_read_open_memory(w.archive, t->map.data, (size_t)t->map.bytes) != ARCHIVE_OK)
+        archive_read_open_memory(w.archive, t->data, (size_t)t->bytes) != ARCHIVE_OK)
         status = reel_fail(t->env, REEL_E_FORMAT, "%s: no tar file: %s", path,
                            archive_error_string(w.archive));
     if (status == REEL_OK) status = walk_members(&w);
@@ -150,21 +157,38 @@ static reel_status walk_archive(reel_tar *t, const char *path, reel_tar_skipped 
     return status;
 }
 
-reel_status reel_tar_open(reel_env *env, const char *path, reel_tar_skipped *skipped, void *context,
-                          reel_tar **tar) {
+/* Takes over map, which is closed when this fails. */
+static reel_status open_any(reel_env *env, reel_map map, const void *data, int64_t bytes,
+                            const char *name, reel_tar_skipped *skipped, void *context,
+                            reel_tar **tar) {
     reel_tar *t = reel_calloc(env, 1, sizeof *t, tag);
-    if (!t) return REEL_E_NOMEM;
-    t->env = env;
+    if (!t) {
+        reel_map_close(&map);
+        return REEL_E_NOMEM;
+    }
+    *t = (reel_tar){.env = env, .map = map, .data = data, .bytes = bytes};
     reel_arena_init(&t->arena, env, 1 << 16, tag);
-    reel_status status = reel_map_open(env, path, &t->map);
-    if (status == REEL_OK) status = check_kind(env, path, &t->map);
-    if (status == REEL_OK) status = walk_archive(t, path, skipped, context);
+    reel_status status = check_kind(t, name);
+    if (status == REEL_OK) status = walk_archive(t, name, skipped, context);
     if (status != REEL_OK) {
         reel_tar_close(&t);
         return status;
     }
     *tar = t;
     return REEL_OK;
+}
+
+reel_status reel_tar_open(reel_env *env, const char *path, reel_tar_skipped *skipped, void *context,
+                          reel_tar **tar) {
+    reel_map map = {0};
+    const reel_status status = reel_map_open(env, path, &map);
+    return status == REEL_OK ? open_any(env, map, map.data, map.bytes, path, skipped, context, tar)
+                             : status;
+}
+
+reel_status reel_tar_parse(reel_env *env, const void *data, int64_t bytes, const char *name,
+                           reel_tar_skipped *skipped, void *context, reel_tar **tar) {
+    return open_any(env, (reel_map){0}, data, bytes, name, skipped, context, tar);
 }
 
 void reel_tar_close(reel_tar **tar) {

@@ -21,6 +21,10 @@ typedef void reel_tar_skipped(void *context, const char *member, const char *rea
  * (may be NULL) is told. The caller closes *tar. */
 REEL_MUST_USE reel_status reel_tar_open(reel_env *env, const char *path, reel_tar_skipped *skipped,
                                         void *context, reel_tar **tar);
+/* The same from bytes in memory, which must outlive it; name stands in messages. */
+REEL_MUST_USE reel_status reel_tar_parse(reel_env *env, const void *data, int64_t bytes,
+                                         const char *name, reel_tar_skipped *skipped, void *context,
+                                         reel_tar **tar);
 /* NULL-safe. */
 void reel_tar_close(reel_tar **tar);
 

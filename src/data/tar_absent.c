@@ -12,6 +12,13 @@ reel_status reel_tar_open(reel_env *env, const char *path, reel_tar_skipped *ski
                      path);
 }
 
+reel_status reel_tar_parse(reel_env *env, const void *data, int64_t bytes, const char *name,
+                           reel_tar_skipped *skipped, void *context, reel_tar **tar) {
+    (void)data;
+    (void)bytes;
+    return reel_tar_open(env, name, skipped, context, tar);
+}
+
 /* There is never an archive. */
 
 void reel_tar_close(reel_tar **tar) {
