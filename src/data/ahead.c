@@ -75,11 +75,21 @@ static slot *find(reel_ahead *a, int64_t index, const reel_bucket *size) {
     return NULL;
 }
 
-/* A free slot with memory for bytes, or NULL. */
+/* A slot that is free, or else the one whose clip has waited longest without being asked for; NULL
+ * while all are being read. */
+static slot *find_slot(reel_ahead *a) {
+    slot *oldest = NULL;
+    for (int i = 0; i < SLOTS; i++) {
+        slot *s = &a->slot[i];
+        if (!s->taken) return s;
+        if (reel_worker_is_done(a->worker, s->job) && (!oldest || s->job < oldest->job)) oldest = s;
+    }
+    return oldest;
+}
+
+/* A slot with memory for bytes, or NULL. */
 static slot *find_room(reel_ahead *a, int64_t bytes) {
-    slot *s = NULL;
-    for (int i = 0; i < SLOTS && !s; i++)
-        if (!a->slot[i].taken) s = &a->slot[i];
+    slot *s = find_slot(a);
     if (!s || s->room >= bytes) return s;
     if (a->bytes - s->room + bytes > most_bytes) return NULL;
     uint8_t *grown = reel_realloc(a->env, s->rgb, bytes, tag);

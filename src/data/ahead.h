@@ -22,8 +22,9 @@ REEL_MUST_USE reel_status reel_ahead_new(reel_env *env, reel_ahead_read *read, c
 /* Waits for what is under way. NULL-safe. */
 void reel_ahead_free(reel_ahead **ahead);
 
-/* Begins to read a clip when there is a slot; a clip that is there or under way is not read again.
- * Never fails: what goes wrong is told to whoever asks for the clip. */
+/* Begins to read a clip when there is a slot, for which the clip that was announced longest ago and
+ * never asked for makes way; a clip that is there or under way is not read again. Never fails: what
+ * goes wrong is told to whoever asks for the clip. */
 void reel_ahead_expect(reel_ahead *ahead, int64_t index, const reel_bucket *size);
 /* The clip, whose slot becomes free. */
 REEL_MUST_USE reel_status reel_ahead_take(reel_ahead *ahead, int64_t index, const reel_bucket *size,

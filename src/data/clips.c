@@ -432,6 +432,10 @@ reel_status reel_clips_open(reel_env *env, const reel_clips_options *options, re
         hold_out(c);
         status = reel_ahead_new(env, decode, c, &c->ahead);
     }
+    c->options.path = NULL; /* the caller's, like who listened */
+    c->options.sights = NULL;
+    c->options.skipped = NULL;
+    c->options.looking = NULL;
     if (status != REEL_OK) {
         reel_clips_close(&c);
         return status;

@@ -15,6 +15,8 @@
 #include "support/media_place.h"
 #include "support/scratch.h"
 
+#if REEL_FFMPEG /* clips are files that it writes and reads */
+
 enum { W = 64, H = 48, FPS = 8 };
 static const reel_bucket buckets[2] = {{32, 24, 9, 1}, {32, 24, 5, 1}};
 
@@ -284,6 +286,8 @@ static void test_clips_latents_of_several_sizes_are_made_once(void **state) {
     }
     close_fixture(&f);
 }
+
+#endif
 
 /* ---- buckets ---- */
 

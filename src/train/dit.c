@@ -10,7 +10,9 @@
 /* ---- the job ---- */
 
 static bool tell_group(void *context, int64_t first, int64_t n) {
-    const reel_dit_trainer *r = context;
+    reel_dit_trainer *r = context;
+    if (reel_clock_s() - r->told_s < 1) return false; /* small files come by the hundred */
+    r->told_s = reel_clock_s();
     return reel_run_tell(r->options, "dit", "prepare", "%s and encoding clips %lld to %lld",
                          r->material.clips ? "decoding" : "rendering", (long long)first,
                          (long long)(first + n - 1));

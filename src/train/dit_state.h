@@ -46,6 +46,7 @@ typedef struct reel_dit_trainer {
     reel_dit_rows train, look;
     int64_t step;       /* under way, for filling */
     double waited_s;    /* in it, for clips */
+    double told_s;      /* when encoding was last told of */
     int64_t held_clips; /* that are measured */
 } reel_dit_trainer;
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/json.h"
@@ -15,6 +16,7 @@ typedef struct listener {
     const char *kind;
     reel_json_out skipped; /* an array of {"name", "reason"} */
     int64_t n_skipped;
+    double told_s; /* when a file was last told of */
     bool stop;
 } listener;
 
@@ -32,6 +34,8 @@ static void skipped(void *context, const char *name, const char *reason) {
 
 static bool looking(void *context, int64_t i, int64_t n, const char *name) {
     listener *l = context;
+    if (reel_clock_s() - l->told_s < 1) return l->stop; /* thousands may take no time each */
+    l->told_s = reel_clock_s();
     return l->stop | reel_run_tell(l->options, l->kind, "prepare", "looking at %s (%lld of %lld)",
                                    name, (long long)i + 1, (long long)n);
 }
@@ -85,13 +89,14 @@ static bool changed(reel_env *env, const char *path, const char *fingerprint) {
 
 static reel_status tell_found(reel_env *env, const listener *l, const reel_clips *clips) {
     const reel_clips_count n = reel_clips_get_count(clips);
+    const int64_t all = n.clips + n.held_out;
     char path[PATH_BYTES], fingerprint[24];
     snprintf(path, sizeof path, "%s/clips.json", l->options->folder);
     snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)n.fingerprint);
     reel_run_tell(l->options, l->kind, "prepare",
                   "%lld clips of %lld files, %lld of them held out; %lld without a caption; %lld "
                   "files skipped%s",
-                  (long long)(n.clips + n.held_out), (long long)n.files, (long long)n.held_out,
+                  (long long)all, (long long)n.files, (long long)n.held_out,
                   (long long)n.without_words, (long long)n.skipped,
                   n.skipped > TOLD_SKIPS ? ", all named in clips.json" : "");
     if (changed(env, path, fingerprint))

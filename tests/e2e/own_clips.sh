@@ -104,6 +104,9 @@ expect 0 "$REEL" info "$adapter"
 out_has "transformer.blocks.0.attn1.to_q.lora_A.weight"
 strings "$adapter" 2>/dev/null | head -c 4000 | grep -q 'lora_alpha' || grep -aq 'lora_alpha' "$adapter" ||
     complain "the adapter does not say its alpha"
+expect 0 "$REEL" train dit $recipe --clips "$work/clips" --init "$work/model" --steps 1 --out "$work/whole" \
+    --set "data.buckets=[{\"width\":64,\"height\":64,\"frames\":5}]"
+expect 0 "$REEL" info "$work/whole/model"
 size="--size 64x64 --frames 5 --steps 2"
 expect 0 generate $size -o "$work/plain.mkv"
 expect 0 generate $size --lora "$adapter" -o "$work/with.mkv"

@@ -480,6 +480,7 @@ static reel_status use_adapter(reel_env *env, const fault_place *place) {
     return status;
 }
 
+#if REEL_FFMPEG
 /* Latents of nothing: what goes wrong around them is looked at. */
 static reel_status encode_nothing(void *context, const uint8_t *rgb, const reel_bucket *size,
                                   reel_bf16 *latent) {
@@ -523,6 +524,7 @@ static reel_status use_clips(reel_env *env, const fault_place *place) {
     nftw(latents, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return status;
 }
+#endif
 
 const fault_scenario fault_scenarios[] = {
     {"arena", use_arena},
