@@ -297,7 +297,8 @@ static reel_status save_model(const reel_dit_trainer *r, reel_params *transforme
             .height = o->data.bucket[0].height,
             .frames = o->data.bucket[0].frames,
             .fps = o->data.fps,
-            .text_length = r->text_length});
+            .text_length = r->text_length,
+            .of_world = !r->folder && !r->material.clips});
 }
 
 reel_status reel_dit_save(void *context, bool at_end) {
