@@ -62,6 +62,8 @@ static reel_status open_model(reel_experts *x) {
     bool stream = false;
     reel_status status =
         reel_folder_component(g->folder, x->kind, reel_generate_weights(g, x->kind), &x->component);
+    if (status == REEL_OK && x->kind == REEL_COMPONENT_TRANSFORMER)
+        status = reel_generate_adapt(g, x->component, NULL);
     if (status == REEL_OK && g->settings.q8)
         status = reel_places_quantise(g->env, x->component->files, x->component->params);
     if (status == REEL_OK) status = new_transformer(x, false);

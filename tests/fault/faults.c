@@ -12,6 +12,8 @@
 #include "base/json.h"
 #include "base/json_out.h"
 #include "cpu/cpu.h"
+#include "data/clips.h"
+#include "data/latents.h"
 #include "media/scenes.h"
 #include "media/sheet.h"
 #include "media/stereo.h"
@@ -29,6 +31,7 @@
 #include "text/tokenizer.h"
 #include "train/checkpoint.h"
 #include "train/report.h"
+#include "zoo/adapter.h"
 #include "zoo/create.h"
 
 /* ---- base ---- */
@@ -461,6 +464,71 @@ static reel_status open_model(reel_env *env, const fault_place *place) {
     return status;
 }
 
+/* An adapter written, read and added to a weight. */
+static reel_status use_adapter(reel_env *env, const fault_place *place) {
+    float a[2] = {1, 2}, b[2] = {3, 4}, w[4] = {0};
+    const reel_adapter_pair pair = {
+        "blocks.0.attn1.to_q", {REEL_F32, REEL_SHAPE(1, 2), a}, {REEL_F32, REEL_SHAPE(2, 1), b}};
+    reel_component part = {.env = env, .config.kind = REEL_COMPONENT_TRANSFORMER};
+    reel_adapter *adapter = NULL;
+    reel_status status = reel_params_new(env, &part.params);
+    if (status == REEL_OK)
+        status = reel_params_set(part.params, "blocks.0.attn1.to_q.weight", REEL_F32,
+                                 REEL_SHAPE(2, 2), w);
+    if (status == REEL_OK) status = reel_adapter_write(env, place->target, &pair, 1, 1, 1);
+    if (status == REEL_OK) status = reel_adapter_open(env, place->target, &part, &adapter);
+    if (status == REEL_OK) status = reel_adapter_apply(adapter, 1, &part);
+    if (adapter) reel_adapter_close(&adapter);
+    reel_params_free(&part.params);
+    return status;
+}
+
+#if REEL_FFMPEG
+/* Latents of nothing: what goes wrong around them is looked at. */
+static reel_status encode_nothing(void *context, const uint8_t *rgb, const reel_bucket *size,
+                                  reel_bf16 *latent) {
+    (void)context;
+    (void)rgb;
+    memset(latent, 0, (size_t)(size->frames * (size->height / 8) * (size->width / 8)) * 2);
+    return REEL_OK;
+}
+
+static reel_status use_source(reel_env *env, const char *folder, reel_clips *clips,
+                              const reel_bucket *bucket) {
+    const reel_latents_encoder e = {NULL, encode_nothing, 1, 1, 8};
+    reel_source source;
+    reel_latents *latents = NULL;
+    reel_status status = reel_clips_source(clips, false, -1, &source);
+    if (status == REEL_OK)
+        status = reel_latents_open(env, folder, "k", &source, bucket, 1, &e, &latents);
+    if (status == REEL_OK) status = reel_latents_advance(latents, 10, NULL, NULL);
+    if (latents) reel_latents_close(&latents);
+    return status;
+}
+
+/* A clip of one's own, looked at, decoded and encoded. */
+static reel_status use_clips(reel_env *env, const fault_place *place) {
+    char sights[128], latents[128];
+    snprintf(sights, sizeof sights, "%s/seen.jsonl", place->folder);
+    snprintf(latents, sizeof latents, "%s/latents", place->folder);
+    const char *path = place->clip;
+    const reel_bucket bucket = {16, 16, 2, 1};
+    const reel_clips_options options = {.path = &path,
+                                        .n_paths = 1,
+                                        .fps = 24,
+                                        .bucket = &bucket,
+                                        .n_buckets = 1,
+                                        .sights = sights};
+    reel_clips *clips = NULL;
+    reel_status status = reel_clips_open(env, &options, &clips);
+    if (status == REEL_OK) status = use_source(env, latents, clips, &bucket);
+    if (clips) reel_clips_close(&clips);
+    unlink(sights);
+    nftw(latents, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return status;
+}
+#endif
+
 /* ---- films ---- */
 
 /* A script read in one of its forms, and planned. */
@@ -528,6 +596,7 @@ const fault_scenario fault_scenarios[] = {
     {"replace a png", replace_png},
     {"replace a sequence of pngs", replace_sequence},
     {"read a clip", read_clip},
+    {"clips of one's own", use_clips},
     {"cut a film", cut_film},
 #endif
     {"read a storyboard", read_storyboard},
@@ -537,6 +606,7 @@ const fault_scenario fault_scenarios[] = {
     {"an eager tape", run_eagerly},
     {"make a model folder", make_model},
     {"open a model", open_model},
+    {"use an adapter", use_adapter},
 };
 const int n_fault_scenarios = sizeof fault_scenarios / sizeof fault_scenarios[0];
 
