@@ -19,6 +19,7 @@
 #include "media/stereo.h"
 #include "media/video_reader.h"
 #include "media/video_writer.h"
+#include "models/depth/depth.h"
 #include "nn/params.h"
 #include "ops/linear.h"
 #include "ops/reduce.h"
@@ -529,6 +530,55 @@ static reel_status use_clips(reel_env *env, const fault_place *place) {
 }
 #endif
 
+/* ---- depth ---- */
+
+static reel_status forget(void *context, int64_t first, int64_t n, const float *nearness) {
+    (void)context;
+    (void)first;
+    (void)n;
+    (void)nearness;
+    return REEL_OK;
+}
+
+/* A head of random weights, saved. */
+static reel_status save_depth(reel_env *env, const char *folder) {
+    const reel_depth_config config = {
+        .z_dim = 1, .factor_t = 1, .factor_s = 4, .channels = 2, .blocks = 1, .mid = 1};
+    reel_tape *tape = NULL;
+    reel_params *params = NULL;
+    reel_status status = reel_ops_tape_new(env, &tape);
+    if (status == REEL_OK) status = reel_params_new(env, &params);
+    if (status == REEL_OK) {
+        reel_nn nn = reel_nn_start(tape, params, REEL_F32);
+        const reel_shape shape = REEL_SHAPE(1, 1, 1, 1, 1);
+        reel_depth(&nn, &config, reel_tape_input(tape, REEL_F32, shape, "x", NULL));
+        reel_params_close(params);
+        status = reel_tape_status(tape);
+    }
+    if (status == REEL_OK) status = reel_params_initialise(params, 1);
+    if (status == REEL_OK) status = reel_depth_save(env, folder, &config, params);
+    reel_params_free(&params);
+    reel_tape_free(&tape);
+    return status;
+}
+
+/* The same opened, and two latents looked at. */
+static reel_status look_for_depth(reel_env *env, const fault_place *place) {
+    static const float latents[2] = {1, -1};
+    reel_depth_model *model = NULL;
+    reel_kernel_table *table = NULL;
+    char folder[96];
+    snprintf(folder, sizeof folder, "%s/depth", place->folder);
+    reel_status status = save_depth(env, folder);
+    if (status == REEL_OK) status = reel_ops_reference_table(env, &table);
+    if (status == REEL_OK) status = reel_depth_open(env, table, folder, &model);
+    if (status == REEL_OK) status = reel_depth_run(model, latents, 2, 1, 1, forget, NULL);
+    reel_depth_close(&model);
+    reel_kernel_table_free(env, &table);
+    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return status;
+}
+
 /* ---- films ---- */
 
 /* A script read in one of its forms, and planned. */
@@ -607,6 +657,7 @@ const fault_scenario fault_scenarios[] = {
     {"make a model folder", make_model},
     {"open a model", open_model},
     {"use an adapter", use_adapter},
+    {"look for depth", look_for_depth},
 };
 const int n_fault_scenarios = sizeof fault_scenarios / sizeof fault_scenarios[0];
 
