@@ -345,25 +345,18 @@ static reel_status measure_clip(vae_trainer *r, int64_t i, uint8_t *u8, measures
     return REEL_OK;
 }
 
-/* latents_mean and latents_std by channel: the root of each channel's deviation, times the root of
- * the mean deviation, so that latents have a variance of 1 over all. Strong channels stay stronger,
- * by the root of what they were: with one deviation for all the weak ones would drown in the first
- * grain of noise and the loss would not see them; with each its own the loss is mostly about
- * detail.
- */
+/* latents_mean by channel; one deviation for all, so that channels keep the order of energy the
+ * linear code gave them. */
 static void take_statistics(vae_trainer *r, const measures *m) {
     const int64_t z = r->config.z_dim;
-    double mean_deviation = 0;
+    double variance = 0;
     for (int64_t k = 0; k < z; k++) {
         const double mean = m->sum[k] / (double)m->n_latents;
-        const double variance = m->square[k] / (double)m->n_latents - mean * mean;
-        const double deviation = sqrt(fmax(variance, 1e-12));
         r->config.latents_mean[k] = (float)mean;
-        r->config.latents_std[k] = (float)sqrt(deviation);
-        mean_deviation += deviation / (double)z;
+        variance += (m->square[k] / (double)m->n_latents - mean * mean) / (double)z;
     }
     for (int64_t k = 0; k < z; k++)
-        r->config.latents_std[k] *= (float)sqrt(mean_deviation);
+        r->config.latents_std[k] = (float)sqrt(fmax(variance, 1e-12));
 }
 
 static reel_status open_sheet(const vae_trainer *r, reel_sheet **sheet) {
