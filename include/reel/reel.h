@@ -199,7 +199,8 @@ REEL_MUST_USE REEL_API reel_status reel_model_create(reel_env *env, const char *
 /* What a training run says while it goes on. Everything is borrowed for the call. */
 typedef struct reel_train_event {
     const char *kind;  /* "vae", "dit", "judge", "depth", "tokenizer" */
-    const char *phase; /* "prepare", "step", "validate", "checkpoint", "save", "done", "stopped" */
+    const char *phase; /* "prepare", "skipped" (a clip), "step", "validate", "samples",
+                          "checkpoint", "profile", "done", "stopped" */
     int64_t step, steps;
     double loss, norm;          /* of the last steps' mean; of the gradient */
     double seconds, left_s;     /* spent so far in all sittings; what is left, about */
@@ -257,6 +258,12 @@ typedef struct reel_keyframe {
     int64_t from, n; /* of a clip: its frames [from, from + n), one by one; n 0: a picture */
 } reel_keyframe;
 
+/* A low-rank adapter (a LoRA in diffusers' or PEFT's names) added to the model's weights. */
+typedef struct reel_lora {
+    const char *path;
+    double scale; /* [-100,100]; 1: as it was trained */
+} reel_lora;
+
 /* What is to be made. Text is UTF-8 and borrowed while the generation is open. */
 typedef struct reel_generate_request {
     const char *model;      /* a folder, or a repository's name ("Org/Name") in the cache; needed */
@@ -282,6 +289,8 @@ typedef struct reel_generate_request {
     int64_t max_memory;       /* bytes the process may hold; 0: what the machine has free */
     const char *preview_path; /* rewritten with a preview after every step; NULL: none */
     bool bit_exact;           /* portable kernels: the same bytes from any x86-64 machine */
+    const reel_lora *lora;    /* [n_loras], of the transformer, one after another */
+    int n_loras;
 
     reel_task_kind task;
     bool letterbox; /* what has another shape gets black bars; false: it is cropped */

@@ -15,9 +15,10 @@ enum { REEL_NN_NAME_BYTES = 256 };
 typedef struct reel_nn {
     reel_tape *tape;
     reel_params *params;
-    reel_dtype weights;            /* dtype of parameters an open store is asked for: f32 or bf16 */
-    reel_dtype compute;            /* dtype of activations between layers: f32 or bf16 */
-    int64_t lora_rank;             /* > 0: linear layers have a low-rank side path; see below */
+    reel_dtype weights; /* dtype of parameters an open store is asked for: f32 or bf16 */
+    reel_dtype compute; /* dtype of activations between layers: f32 or bf16 */
+    bool q8;            /* linear layers' float weights become q8_0 where they are used */
+    int64_t lora_rank;  /* > 0: linear layers have a low-rank side path; see below */
     char name[REEL_NN_NAME_BYTES]; /* "blocks.0.attn", "" at the root */
 } reel_nn;
 

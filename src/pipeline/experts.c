@@ -5,20 +5,29 @@
 #include "base/memory.h"
 #include "pipeline/places.h"
 
+/* Bytes of the weights as a generation has them once they are all in memory. */
+static int64_t weights_bytes(const reel_generate *g, const reel_component *c) {
+    if (!g->settings.q8) return c->bytes - c->converted_bytes;
+    int64_t bytes = 0;
+    for (int i = 0; i < reel_params_count(c->params); i++) {
+        const reel_param *p = reel_params_at(c->params, i);
+        const bool q8 = reel_places_is_linear(p);
+        bytes += reel_dtype_size(q8 ? REEL_Q8_0 : p->dtype, reel_shape_count(&p->shape));
+    }
+    return bytes;
+}
+
 /* Whether the transformer's weights stay in memory, by what its plan needs. Fails when there is not
  * enough even for streaming them. */
 static reel_status decide_streaming(reel_experts *x, bool *stream) {
     const reel_generate *g = x->g;
-    const reel_component *c = x->component;
     reel_plan *plan;
     const reel_status status = reel_transformer_plan(x->model, x->n_rows, &plan);
     if (status != REEL_OK) return status;
     const int64_t limit = reel_generate_limit(g);
-    const int64_t now = reel_memory_resident();
-    const int64_t arena = reel_plan_get_stats(plan).planned_bytes;
-    const bool converted = g->settings.q8; /* into memory of our own, counted in `now` */
-    const int64_t whole = now + arena + (converted ? 0 : c->bytes - c->converted_bytes);
-    const int64_t least = converted ? whole : now + arena + reel_streaming_window(c->params, plan);
+    const int64_t rest = reel_memory_resident() + reel_plan_get_stats(plan).planned_bytes;
+    const int64_t whole = rest + weights_bytes(g, x->component);
+    const int64_t least = rest + reel_streaming_window(x->component->params, plan);
     *stream = whole > limit;
     if (least <= limit) return REEL_OK;
     return reel_fail(g->env, REEL_E_NOMEM,
@@ -29,7 +38,8 @@ static reel_status decide_streaming(reel_experts *x, bool *stream) {
                      g->request->max_memory ? "allowed" : "free");
 }
 
-static reel_status new_transformer(reel_experts *x, bool stream) {
+/* q8: linear weights become blocks where they are used. */
+static reel_status new_transformer(reel_experts *x, bool stream, bool q8) {
     const reel_generate *g = x->g;
     reel_component *c = x->component;
     const reel_settings *s = &g->settings;
@@ -38,6 +48,7 @@ static reel_status new_transformer(reel_experts *x, bool stream) {
                                               .files = stream ? c->files : NULL,
                                               .table = g->backend.table,
                                               .compute = reel_generate_compute(c),
+                                              .q8 = q8,
                                               .F = s->F,
                                               .h = s->h,
                                               .w = s->w,
@@ -57,19 +68,25 @@ void reel_experts_close(reel_experts *x) {
     reel_component_close(&x->component);
 }
 
+/* 8-bit weights are kept in memory where there is room, else made anew from the file at each use:
+ * the same blocks. */
 static reel_status open_model(reel_experts *x) {
     const reel_generate *g = x->g;
+    const bool q8 = g->settings.q8;
     bool stream = false;
     reel_status status =
         reel_folder_component(g->folder, x->kind, reel_generate_weights(g, x->kind), &x->component);
-    if (status == REEL_OK && g->settings.q8)
-        status = reel_places_quantise(g->env, x->component->files, x->component->params);
-    if (status == REEL_OK) status = new_transformer(x, false);
+    if (status == REEL_OK && x->kind == REEL_COMPONENT_TRANSFORMER)
+        status = reel_generate_adapt(g, x->component, NULL);
+    if (status == REEL_OK) status = new_transformer(x, false, q8);
     if (status == REEL_OK) status = decide_streaming(x, &stream);
-    if (status != REEL_OK || !stream) return status;
-    reel_log(g->env, REEL_LOG_INFO, "weights are read anew at each step to keep to the memory");
+    if (status != REEL_OK || (!stream && !q8)) return status;
     reel_transformer_free(&x->model);
-    return new_transformer(x, true);
+    if (stream)
+        reel_log(g->env, REEL_LOG_INFO, "weights are read anew at each step to keep to the memory");
+    else
+        status = reel_places_quantise(g->env, x->component->files, x->component->params);
+    return status == REEL_OK ? new_transformer(x, stream, stream && q8) : status;
 }
 
 /* Which of the two works at the highest level of the query. */

@@ -1,12 +1,14 @@
 /* Opening a generation: the folder, the settings, the prompts' ids. */
 #include "pipeline/generate.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "pipeline/generate_state.h"
 #include "text/prompt.h"
+#include "zoo/adapter.h"
 #include "zoo/cache.h"
 
 /* ---- prompts ---- */
@@ -179,6 +181,31 @@ int64_t reel_generate_limit(const reel_generate *g) {
     return available < 0 ? INT64_MAX : available + reel_memory_resident();
 }
 
+static reel_status adapt(const reel_generate *g, const reel_lora *lora, reel_component *c,
+                         uint64_t *hash) {
+    reel_adapter *adapter;
+    if (!(lora->scale >= -100 && lora->scale <= 100))
+        return reel_fail(g->env, REEL_E_ARG, "%s: the scale must be in -100..100, got %g",
+                         lora->path, lora->scale);
+    reel_status status = reel_adapter_open(g->env, lora->path, c, &adapter);
+    if (status != REEL_OK) return status;
+    if (hash) {
+        *hash = (*hash ^ reel_adapter_hash(adapter)) * 0x100000001b3u; /* FNV's prime */
+        *hash = (*hash ^ (uint64_t)(int64_t)rint(lora->scale * 1e9)) * 0x100000001b3u;
+    } else {
+        status = reel_adapter_apply(adapter, lora->scale, c);
+    }
+    reel_adapter_close(&adapter);
+    return status;
+}
+
+reel_status reel_generate_adapt(const reel_generate *g, reel_component *c, uint64_t *hash) {
+    reel_status status = REEL_OK;
+    for (int i = 0; i < g->request->n_loras && status == REEL_OK; i++)
+        status = adapt(g, &g->request->lora[i], c, hash);
+    return status;
+}
+
 /* Hashes a part, and learns in what it computes. */
 static reel_status identify(reel_generate *g, reel_component_kind kind, uint64_t *hash,
                             reel_dtype *dtype) {
@@ -186,6 +213,8 @@ static reel_status identify(reel_generate *g, reel_component_kind kind, uint64_t
     reel_status status = reel_folder_component(g->folder, kind, REEL_WEIGHTS_STORED, &c);
     if (status != REEL_OK) return status;
     status = reel_identity_mix(c->files, hash);
+    if (status == REEL_OK && kind == REEL_COMPONENT_TRANSFORMER)
+        status = reel_generate_adapt(g, c, hash);
     *dtype = dtype_of(g, c);
     reel_component_close(&c);
     return status;

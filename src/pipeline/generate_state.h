@@ -47,6 +47,11 @@ reel_dtype reel_generate_compute(const reel_component *component);
 /* Opens every part once: fills hash and what weights are of. */
 REEL_MUST_USE reel_status reel_generate_identify(reel_generate *g);
 
+/* Adds the request's adapters to an open transformer; with hash they are looked at and mixed into
+ * it instead. */
+REEL_MUST_USE reel_status reel_generate_adapt(const reel_generate *g, reel_component *transformer,
+                                              uint64_t *hash);
+
 /* Fills the figures of memory (peak, and whether weights are streamed), and of time. The first
  * fails with REEL_E_NOMEM and figures when the limit cannot be kept. After reel_generate_identify.
  */

@@ -70,6 +70,8 @@ static reel_status write_provenance(run *r, bool with_seed, const char **text) {
                                         .prompt = g->request->prompt,
                                         .negative_prompt = g->request->negative_prompt,
                                         .isa = g->backend.isa,
+                                        .lora = g->request->lora,
+                                        .n_loras = g->request->n_loras,
                                         .seed = r->seed,
                                         .settings = &g->settings,
                                         .task = &g->task};

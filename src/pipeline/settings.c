@@ -127,12 +127,13 @@ static reel_status check_condition(reel_env *env, const reel_folder *folder,
     const reel_component_config *clip = reel_folder_config(folder, REEL_COMPONENT_IMAGE_ENCODER);
     const int64_t factor =
         reel_wan_vae_factor_t(&reel_folder_config(folder, REEL_COMPONENT_VAE)->vae);
-    if (dit->in_channels != 2 * dit->out_channels + factor)
+    const int64_t wanted = 2 * dit->out_channels + factor;
+    if (dit->in_channels != wanted)
         return reel_fail(env, REEL_E_UNSUPPORTED,
                          "%s: its transformer takes %lld channels and gives %lld; reel shows "
                          "pictures to models that take %lld (Wan 2.1 and 2.2 I2V)",
                          path, (long long)dit->in_channels, (long long)dit->out_channels,
-                         (long long)(2 * dit->out_channels + factor));
+                         (long long)wanted);
     if (dit->image_dim && !clip)
         return reel_fail(env, REEL_E_UNSUPPORTED,
                          "%s: has no image_encoder, which its transformer needs", path);

@@ -326,6 +326,10 @@ static reel_status check_shown(reel_env *env, const reel_settings *s, const reel
     for (int i = 0; i < t->n_inputs; i++) {
         const int64_t at = t->input[i].at;
         first = first || at == 0;
+        if (t->input[i].n > 1)
+            return reel_fail(env, REEL_E_UNSUPPORTED,
+                             "%s: this model takes pictures, and no parts of clips",
+                             t->input[i].path);
         if (at != 0 && t->first_only)
             return reel_fail(env, REEL_E_UNSUPPORTED,
                              "%s: this model takes one picture, for the first frame",

@@ -156,6 +156,7 @@ static reel_var record(reel_transformer *m, reel_tape *tape, int64_t B) {
     const reel_wan_dit_config *c = o->config;
     reel_params_begin_recording(o->params);
     reel_nn nn = reel_nn_start(tape, o->params, o->compute);
+    nn.q8 = o->q8;
     reel_wan_dit_input input = {
         .positions =
             reel_tape_input(tape, REEL_I32, REEL_SHAPE(m->T, 3), "positions", m->positions),

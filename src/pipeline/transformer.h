@@ -17,6 +17,7 @@ typedef struct reel_transformer_options {
     reel_safetensors_set *files; /* to stream weights from; NULL: they stay in memory */
     const reel_kernel_table *table;
     reel_dtype compute;
+    bool q8; /* linear weights are turned into 8-bit blocks at each use; else as params has them */
     int64_t F, h, w;            /* latent grid, multiples of the patch */
     int n_groups;               /* noise levels at a time: reel_denoise_n_groups */
     const reel_text_rows *text; /* the prompt's, then the negative prompt's where there is one */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/folder.h"
 #include "base/rng.h"
 #include "data/pool.h"
@@ -13,6 +14,7 @@
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "ops/loss.h"
+#include "train/material.h"
 #include "train/pca.h"
 #include "train/save.h"
 
@@ -40,6 +42,7 @@ typedef struct vae_trainer {
     reel_wan_vae_config config;
     int64_t factor_t, factor_s;
     reel_learner *learner;
+    reel_material material;
     reel_pool *pool, *held_out;
     reel_bucket full;              /* the first bucket: what is validated on */
     float *pca_w, *pca_b;          /* into the linear code */
@@ -180,16 +183,21 @@ static uint64_t draw(const vae_trainer *r, const char *what, int64_t i, uint64_t
     return reel_rng_below((uint64_t)r->recipe->run.seed, reel_rng_stream(what), (uint64_t)i, n);
 }
 
-/* A clip that a crop fits into: the first from a random place on. */
-static reel_pool_clip draw_clip(const vae_trainer *r, const batch *a, int64_t i) {
+/* The first clip from a place on that holds a crop; one without pixels when none does. */
+static reel_pool_clip find_clip(const vae_trainer *r, const batch *a, int64_t from) {
     const int64_t n = reel_pool_count(r->pool);
-    const int64_t from = (int64_t)draw(r, "crop clip", i, (uint64_t)n);
     for (int64_t k = 0; k < n; k++) {
         const reel_pool_clip clip = reel_pool_at(r->pool, (from + k) % n);
         if (clip.size->frames >= a->F && clip.size->height >= a->H && clip.size->width >= a->W)
             return clip;
     }
     return (reel_pool_clip){0};
+}
+
+/* A clip that a crop fits into: the first from a random place on. */
+static reel_pool_clip draw_clip(const vae_trainer *r, const batch *a, int64_t i) {
+    const int64_t n = reel_pool_count(r->pool);
+    return find_clip(r, a, (int64_t)draw(r, "crop clip", i, (uint64_t)n));
 }
 
 /* Clip b's patches, in the order of pixels: frame, row, column, color. The first frame, which has a
@@ -245,14 +253,28 @@ static int64_t clips_made(const reel_recipe *r, int64_t step) {
     return r->data.pool_start + (int64_t)floor(r->data.fresh * (double)step);
 }
 
+/* Whole clips every now and then, while there are any; crops else. */
+static batch *choose_batch(vae_trainer *r, int64_t index) {
+    const int64_t every = r->recipe->vae.full_every;
+    const bool whole = every && index % every == every - 1;
+    return whole && find_clip(r, &r->clips, 0).rgb ? &r->clips : &r->crops;
+}
+
 static reel_status step(void *context, int64_t index, double rate, reel_job_step *done) {
     vae_trainer *r = context;
-    const int64_t every = r->recipe->vae.full_every;
-    batch *a = every && index % every == every - 1 ? &r->clips : &r->crops;
+    const double start = reel_clock_s();
     reel_status status = reel_pool_advance(r->pool, clips_made(r->recipe, index));
     if (status != REEL_OK) return status;
+    batch *a = choose_batch(r, index);
+    if (!find_clip(r, a, 0).rgb)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "none of the %lld clips in the pool holds a crop of vae.crop %lld and "
+                         "vae.crop_frames %lld; make them smaller, or data.pool larger",
+                         (long long)reel_pool_count(r->pool), (long long)r->recipe->vae.crop,
+                         (long long)r->recipe->vae.crop_frames);
     filling f = {.r = r, .a = a, .step = index};
     reel_parallel_for(r->env->threads, a->B, fill_crop, &f);
+    done->waited_s = reel_clock_s() - start;
     const double s = fmin(1, (double)index / (double)r->recipe->vae.pca_steps);
     r->pca_weight = (float)(r->recipe->vae.pca * (1 - s) + r->recipe->vae.pca_final * s);
     status = reel_program_step(a->program, rate, NULL, &done->result);
@@ -281,7 +303,7 @@ static reel_status show_clip(const vae_trainer *r, const reel_pool_clip *clip, u
         status = reel_picture_init(r->env, (int)W, (int)H, &picture);
         if (status != REEL_OK) break;
         memcpy(picture.pixels, (k % 2 ? decoded : clip->rgb) + at, (size_t)(W * H * 3));
-        status = reel_sheet_add(sheet, &picture, k % 2 ? label : "rendered");
+        status = reel_sheet_add(sheet, &picture, k % 2 ? label : r->material.held.noun);
         reel_picture_deinit(r->env, &picture);
     }
     return status;
@@ -323,25 +345,18 @@ static reel_status measure_clip(vae_trainer *r, int64_t i, uint8_t *u8, measures
     return REEL_OK;
 }
 
-/* latents_mean and latents_std by channel: the root of each channel's deviation, times the root of
- * the mean deviation, so that latents have a variance of 1 over all. Strong channels stay stronger,
- * by the root of what they were: with one deviation for all the weak ones would drown in the first
- * grain of noise and the loss would not see them; with each its own the loss is mostly about
- * detail.
- */
+/* latents_mean by channel; one deviation for all, so that channels keep the order of energy the
+ * linear code gave them. */
 static void take_statistics(vae_trainer *r, const measures *m) {
     const int64_t z = r->config.z_dim;
-    double mean_deviation = 0;
+    double variance = 0;
     for (int64_t k = 0; k < z; k++) {
         const double mean = m->sum[k] / (double)m->n_latents;
-        const double variance = m->square[k] / (double)m->n_latents - mean * mean;
-        const double deviation = sqrt(fmax(variance, 1e-12));
         r->config.latents_mean[k] = (float)mean;
-        r->config.latents_std[k] = (float)sqrt(deviation);
-        mean_deviation += deviation / (double)z;
+        variance += (m->square[k] / (double)m->n_latents - mean * mean) / (double)z;
     }
     for (int64_t k = 0; k < z; k++)
-        r->config.latents_std[k] *= (float)sqrt(mean_deviation);
+        r->config.latents_std[k] = (float)sqrt(fmax(variance, 1e-12));
 }
 
 static reel_status open_sheet(const vae_trainer *r, reel_sheet **sheet) {
@@ -418,6 +433,13 @@ static reel_program *program(void *context) {
 
 /* ---- the start ---- */
 
+/* The first clip from place i on that has a patch of time; -1: they are all pictures. */
+static int64_t moving_clip(const vae_trainer *r, int64_t i, int64_t n) {
+    for (int64_t k = 0; k < n; k++)
+        if (reel_pool_at(r->pool, (i + k) % n).size->frames > r->factor_t) return (i + k) % n;
+    return -1;
+}
+
 /* PCA of patches of the first clips, drawn at random places on the latent grid. */
 static reel_status make_pca(vae_trainer *r) {
     reel_run_tell(r->options, "vae", "prepare", "principal components of %d patches", PCA_PATCHES);
@@ -431,9 +453,14 @@ static reel_status make_pca(vae_trainer *r) {
     r->pca_mean = reel_alloc(r->env, P * (int64_t)sizeof(float), tag);
     const bool room = x && r->pca_w && r->pca_b && r->pca_inverse && r->pca_mean;
     reel_status status = room ? REEL_OK : REEL_E_NOMEM;
+    if (status == REEL_OK && moving_clip(r, 0, n_clips) < 0)
+        status = reel_fail(r->env, REEL_E_ARG,
+                           "the first %lld clips are all pictures: a vae of video needs clips that "
+                           "move",
+                           (long long)n_clips);
     for (int64_t i = 0; i < PCA_PATCHES && status == REEL_OK; i++) {
-        const reel_pool_clip clip =
-            reel_pool_at(r->pool, (int64_t)draw(r, "pca clip", i, (uint64_t)n_clips));
+        const reel_pool_clip clip = reel_pool_at(
+            r->pool, moving_clip(r, (int64_t)draw(r, "pca clip", i, (uint64_t)n_clips), n_clips));
         const reel_bucket *s = clip.size;
         const reel_crop crop = {
             .frame = 1 + ft * (int64_t)draw(r, "pca frame", i, (uint64_t)((s->frames - 1) / ft)),
@@ -554,16 +581,25 @@ static reel_status open_learner(vae_trainer *r) {
 
 static reel_status open_data(vae_trainer *r) {
     const reel_recipe *o = r->recipe;
-    const reel_world_source train = {(uint64_t)o->data.seed, REEL_SOURCE_TRAIN, (float)o->data.fps};
-    const reel_world_source held = {(uint64_t)o->data.seed, REEL_SOURCE_VALIDATION,
-                                    (float)o->data.fps};
+    reel_material *m = &r->material;
     reel_status status =
-        reel_pool_new(r->env, &train, o->data.bucket, o->data.n_buckets, o->data.pool, &r->pool);
+        reel_material_open(r->env, r->options, r->decoder ? "decoder" : "vae", 0, m);
+    if (status == REEL_OK && m->clips && m->held.n_clips == 0)
+        status = reel_fail(r->env, REEL_E_ARG,
+                           "no clip has the size of the first of data.buckets, %lldx%lld and %lld "
+                           "frames, which a vae is measured on",
+                           (long long)r->full.width, (long long)r->full.height,
+                           (long long)r->full.frames);
     if (status == REEL_OK)
-        status = reel_pool_new(r->env, &held, &r->full, 1, o->data.validation, &r->held_out);
+        status = reel_pool_new(r->env, &m->train, o->data.bucket, o->data.n_buckets, o->data.pool,
+                               &r->pool);
+    if (status == REEL_OK)
+        status = reel_pool_new(r->env, &m->held, &r->full, 1, o->data.validation, &r->held_out);
     if (status != REEL_OK) return status;
-    reel_run_tell(r->options, "vae", "prepare", "rendering %lld held-out clips",
-                  (long long)o->data.validation);
+    reel_run_tell(
+        r->options, "vae", "prepare", "%s %lld held-out clips", m->clips ? "decoding" : "rendering",
+        (long long)(m->clips && m->held.n_clips < o->data.validation ? m->held.n_clips
+                                                                     : o->data.validation));
     status = reel_pool_advance(r->held_out, o->data.validation);
     if (status == REEL_OK) status = reel_pool_advance(r->pool, o->data.pool_start);
     return status;
@@ -636,6 +672,10 @@ reel_status reel_train_vae(reel_env *env, const reel_kernel_table *table,
                               .save = save,
                               .program = program};
         status = reel_run(env, &job, options, stopped);
+    } else if (status == REEL_E_CANCELLED) {
+        reel_env_clear(env);
+        *stopped = true;
+        status = REEL_OK;
     }
     close_batch(&r, &r.crops);
     close_batch(&r, &r.clips);
@@ -646,6 +686,7 @@ reel_status reel_train_vae(reel_env *env, const reel_kernel_table *table,
     reel_free(env, r.pca_mean);
     reel_pool_free(&r.pool);
     reel_pool_free(&r.held_out);
+    reel_material_close(&r.material);
     reel_learner_free(&r.learner);
     return status;
 }

@@ -77,6 +77,7 @@ typedef struct reel_scheduler_config {
     int64_t steps_offset;
     bool final_sigma_zero;
     bool karras_sigmas;
+    bool learned_variance; /* of DDPM: the model's second half of channels */
 } reel_scheduler_config;
 
 /* What Wan 2.1 ships: UniPC of order 2 on flow with shift 3. */
@@ -84,7 +85,8 @@ reel_scheduler_config reel_scheduler_config_default(void);
 /* As reel_component_config_read. */
 REEL_MUST_USE reel_status reel_scheduler_config_read(const reel_json *at,
                                                      reel_scheduler_config *config);
-/* Writes a flow scheduler: UniPC, Euler, Heun or DPM-Solver++ (the class of config->sampler). */
+/* Writes the class of config->sampler: a flow scheduler (UniPC, Euler, Heun or DPM-Solver++), or
+ * one of diffusion (DDPM, DDIM). */
 void reel_scheduler_config_write(reel_json_out *out, const reel_scheduler_config *config);
 
 /* ---- the index ---- */

@@ -30,6 +30,12 @@ expect 0 run --type q8_0 -o "$work/q8.mkv"
 [ "$(mib)" -lt "$free" ] || complain "8-bit weights need $(mib) MiB, bf16 $free"
 [ "$(pixels "$work/free.mkv")" != "$(pixels "$work/q8.mkv")" ] || complain "--type q8_0 changed nothing"
 
+# 8-bit weights that do not fit are made anew at each use: the same blocks, the same video
+expect 0 run --type q8_0 --max-memory 80M -o "$work/q8-tight.mkv"
+tight8=$(mib)
+[ "$tight8" -le 80 ] || complain "80 MiB were allowed, 8-bit weights needed $tight8"
+cmp -s "$work/q8.mkv" "$work/q8-tight.mkv" || complain "streamed 8-bit weights give other bytes"
+
 # what a dry run says, within a tenth
 expect 0 run --dry-run
 said=$(mib)

@@ -44,6 +44,11 @@ const reel_option reel_make_rows[] = {
              "models/pocket)",
      .offset = FIELD(model),
      .kind = REEL_OPTION_TEXT},
+    {.name = "lora",
+     .value = "FILE[:SCALE]",
+     .help = "add a low-rank adapter to the model, at a scale (default: 1); may be repeated",
+     .offset = FIELD(lora),
+     .kind = REEL_OPTION_LIST},
     {.name = "seed",
      .short_name = 's',
      .value = "N",
@@ -328,10 +333,38 @@ static int64_t draw_seed(void) {
     return seed;
 }
 
+/* "FILE:SCALE", or a file alone; a colon that no number follows is part of the name. text is copied
+ * when it has to be cut: *owned then. */
+static bool read_lora(const char *text, reel_lora *lora, char **owned) {
+    const char *colon = strrchr(text, ':');
+    char *end = NULL;
+    *lora = (reel_lora){.path = text, .scale = 1};
+    const double scale = colon && colon > text ? strtod(colon + 1, &end) : 1;
+    if (!end || end == colon + 1 || *end) return true;
+    *owned = strndup(text, (size_t)(colon - text));
+    lora->path = *owned;
+    lora->scale = scale;
+    return *owned != NULL;
+}
+
+static void free_loras(reel_make_options *o, char *const owned[REEL_MAX_LIST]) {
+    for (int i = 0; i < o->lora.n; i++)
+        free(owned[i]);
+}
+
+static bool read_loras(const reel_usage *u, reel_make_options *o, char *owned[REEL_MAX_LIST]) {
+    for (int i = 0; i < o->lora.n; i++)
+        if (!read_lora(o->lora.text[i], &o->loras[i], &owned[i]))
+            return refuse(u, "--lora: out of memory");
+    return true;
+}
+
 static reel_generate_request make_request(const reel_usage *u, const reel_parsed *parsed,
                                           const reel_make_options *o,
                                           const reel_generate_request *given) {
     reel_generate_request r = *given;
+    r.lora = o->loras;
+    r.n_loras = o->lora.n;
     r.output = o->output;
     r.negative_prompt = o->negative_prompt;
     r.seed_is_drawn = !reel_option_given(u, parsed, "seed");
@@ -461,9 +494,14 @@ static int run_3d(const reel_usage *u, const reel_parsed *parsed, reel_make_opti
 
 int reel_make(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
               const reel_generate_request *given) {
+    char *owned[REEL_MAX_LIST] = {NULL};
     if (!check(u, parsed, o)) return REEL_EXIT_USAGE;
     const bool in_3d = (o->stereo || o->depth) && !o->is_half;
-    return in_3d ? run_3d(u, parsed, o, given) : run_with(u, parsed, o, given);
+    int code = REEL_EXIT_FAILURE;
+    if (read_loras(u, o, owned))
+        code = in_3d ? run_3d(u, parsed, o, given) : run_with(u, parsed, o, given);
+    free_loras(o, owned);
+    return code;
 }
 
 int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,

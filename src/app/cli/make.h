@@ -19,6 +19,8 @@ typedef struct reel_make_options {
     double seconds, fps;
     const char *output, *model, *type, *isa, *preview_path;
     int64_t threads, max_memory;
+    reel_option_list lora;
+    reel_lora loras[REEL_MAX_LIST]; /* what the list says; filled in on the way */
     bool bit_exact, dry_run, json, quiet, verbose;
     const char *stereo;
     double eyes, screen;
@@ -27,7 +29,7 @@ typedef struct reel_make_options {
 } reel_make_options;
 
 /* The rows of those options: a usage's `shared`. */
-enum { REEL_MAKE_ROWS = 33 };
+enum { REEL_MAKE_ROWS = 34 };
 extern const reel_option reel_make_rows[];
 
 /* Makes what the options say. given: the task and its files, everything else is filled in here.

@@ -200,8 +200,8 @@ VEC_INLINE void grid_channel(const grid_job *job, const grid_tile *tile, int64_t
         w_sum += dy_ * xhat_;                                                                      \
         b_sum += dy_;                                                                              \
         if (dx)                                                                                    \
-            norm_store(                                                                            \
-                dx, row + (i), bf16[2],                                                            \
+            norm_put(                                                                              \
+                dx, row + (i), bf16[2], job->streams,                                              \
                 dy_ * a * norm_load(tile->r, i, false, n) +                                        \
                     (xhat_ * norm_load(tile->gd, i, false, n) + norm_load(tile->g, i, false, n)),  \
                 n);                                                                                \

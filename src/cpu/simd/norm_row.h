@@ -40,12 +40,12 @@ VEC_INLINE void norm_store(void *p, int64_t i, bool bf16, vf x, int n) {
         vec_store_part(p, i, bf16, x, n);
 }
 
-/* A result that would fill half of a usual last-level cache is stored past it: the op reads as much
- * again, so little of it would be found there, and its lines need not be read before they are
- * written (4096 x 1536 on one core: gate 8.4 -> 3.2 ms, gradient of norm_modulate 15 -> 8). Rows
- * must be whole vectors, aligned. */
+/* A result that would fill a quarter of a usual last-level cache is stored past it: the op reads
+ * two times as much or more, so little of it would be found there, and its lines need not be read
+ * before they are written (4096 x 1536 on one core: gate 8.4 -> 3.2 ms, norm_modulate 1.9 -> 1.4).
+ * Rows must be whole vectors, aligned. */
 VEC_INLINE bool norm_streams(const reel_tensor *y, int64_t row) {
-    return reel_tensor_bytes(y) >= (int64_t)16 << 20 && row % 32 == 0 &&
+    return reel_tensor_bytes(y) >= (int64_t)8 << 20 && row % 32 == 0 &&
            (uintptr_t)y->data % 64 == 0;
 }
 VEC_INLINE void norm_put(void *p, int64_t i, bool bf16, bool streams, vf x, int n) {

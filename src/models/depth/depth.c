@@ -55,14 +55,12 @@ static reel_var block(reel_nn *nn, const char *name, reel_var x, int32_t Kt) {
     return y;
 }
 
-/* x [B,f,h,w,C] -> [B,f Pt,h Ps,w Ps,O] in dtype */
+/* x [B,f,h,w,C] -> [B,f Pt,h Ps,w Ps,O] */
 static reel_var step_up(reel_nn *nn, const char *name, reel_var x, int32_t Pt, int32_t Ps,
-                        int64_t O, reel_dtype dtype) {
+                        int64_t O, const reel_nn_linear_options *options) {
     const reel_fold_attr fold = {
         .patch = {Pt, Ps, Ps}, .order = REEL_FOLD_THWC, .layout = REEL_GRID_CHANNELS_LAST};
-    reel_nn_linear_options options = reel_nn_linear_default(nn);
-    options.out_dtype = dtype;
-    x = reel_nn_linear_with(nn, name, x, (int64_t)Pt * Ps * Ps * O, &options);
+    x = reel_nn_linear_with(nn, name, x, (int64_t)Pt * Ps * Ps * O, options);
     return reel_depth_to_space(nn->tape, &fold, x);
 }
 
@@ -81,6 +79,10 @@ static bool fits(reel_nn *nn, const reel_depth_config *c, reel_var x) {
 reel_var reel_depth(reel_nn *nn, const reel_depth_config *c, reel_var x) {
     if (!fits(nn, c, x)) return 0;
     const int32_t cell = (int32_t)c->factor_s / REEL_DEPTH_STEP;
+    const reel_nn_linear_options inner = reel_nn_linear_default(nn);
+    reel_nn_linear_options last = inner; /* begins near 0: what is random there is seen in pixels */
+    last.out_dtype = REEL_F32;
+    last.init.scale = 0.1f;
     x = conv(nn, "stem", x, c->channels, 1, 3, nn->compute); /* [B,f,h,w,channels] */
     for (int i = 0; i < c->blocks; i++) {
         char name[32];
@@ -88,10 +90,10 @@ reel_var reel_depth(reel_nn *nn, const reel_depth_config *c, reel_var x) {
         x = block(nn, name, x, 3);
     }
     x = norm_silu(nn, "norm", x);
-    x = step_up(nn, "cells", x, (int32_t)c->factor_t, REEL_DEPTH_STEP, c->mid, nn->compute);
+    x = step_up(nn, "cells", x, (int32_t)c->factor_t, REEL_DEPTH_STEP, c->mid, &inner);
     x = block(nn, "cell", x, 1); /* [B,f Pt,4h,4w,mid] */
     x = norm_silu(nn, "cell_norm", x);
-    return step_up(nn, "pixels", x, 1, cell, 1, REEL_F32); /* [B,f Pt,H,W,1] */
+    return step_up(nn, "pixels", x, 1, cell, 1, &last); /* [B,f Pt,H,W,1] */
 }
 
 /* ---- configuration ---- */

@@ -139,7 +139,9 @@ static reel_status give_frames(void *context, int64_t first, int64_t n, float *p
 
 /* ---- the whole, piece by piece ---- */
 
-static void expect_decoded_alike(kind which, reel_dtype compute, reel_isa isa) {
+/* single_from: see reel_wan_vae_stream_options. */
+static void expect_decoded_alike(kind which, reel_dtype compute, reel_isa isa,
+                                 int64_t single_from) {
     static float z[3 * 2 * 3 * 4], flat[3 * 2 * 3 * 4], whole[MOST], pieces[MOST];
     rig r;
     open_rig(&r, which, compute, isa);
@@ -150,7 +152,8 @@ static void expect_decoded_alike(kind which, reel_dtype compute, reel_isa isa) {
     const int64_t count = 9 * H * W * 3;
     for (int64_t i = 0; i < count; i++)
         whole[i] = whole[i] < -1 ? -1 : whole[i] > 1 ? 1 : whole[i];
-    const reel_wan_vae_stream_options options = options_of(&r, H, W);
+    reel_wan_vae_stream_options options = options_of(&r, H, W);
+    options.single_from = single_from;
     must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
     for (int clip = 0; clip < 2; clip++) { /* the second one must not see the first */
         film f = {.pixels = pieces, .frame = H * W * 3};
@@ -188,7 +191,7 @@ static void test_wan_vae_stream_gives_the_bytes_of_the_whole(void **state) {
             const bool reference = isa == (int)REEL_ISA_COUNT; /* slow: once is enough */
             if (reference ? k > 0 : isa > (int)reel_isa_detect()) continue;
             const reel_dtype compute = k < KINDS ? REEL_F32 : REEL_BF16;
-            expect_decoded_alike((kind)(k % KINDS), compute, (reel_isa)isa);
+            expect_decoded_alike((kind)(k % KINDS), compute, (reel_isa)isa, 0);
             expect_encoded_alike((kind)(k % KINDS), compute, (reel_isa)isa);
         }
 }
@@ -227,6 +230,36 @@ static void test_wan_vae_linear_path_codes_patches(void **state) {
         const float wanted = i == S * S * 3 + at ? -1.0f : corner ? 0.25f : 0;
         assert_true(fabsf(y[i] - wanted) < 1e-6f);
     }
+    close_rig(&r);
+}
+
+/* From 1 element on all of a piece's frames are made one by one, once there are two; from 6400 on
+ * those of the largest grids. */
+static void test_wan_vae_stream_gives_the_same_bytes_frame_by_frame(void **state) {
+    (void)state;
+    for (int k = 0; k < 2 * KINDS; k++)
+        for (int i = 0; i < 2; i++)
+            expect_decoded_alike((kind)(k % KINDS), k < KINDS ? REEL_F32 : REEL_BF16,
+                                 reel_isa_detect(), i ? 6400 : 1);
+}
+
+/* Most of what a decoder's piece takes is its largest grids: of one frame instead of four. What is
+ * carried from frame to frame lies where it is carried from piece to piece, so it takes nothing. */
+static void test_wan_vae_stream_takes_less_frame_by_frame(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r, PLAIN, REEL_BF16, reel_isa_detect());
+    reel_wan_vae_stream_stats stats[2];
+    for (int i = 0; i < 2; i++) {
+        reel_wan_vae_stream_options options = options_of(&r, 256, 256);
+        options.single_from = i ? 1 : INT64_MAX;
+        must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+        stats[i] = reel_wan_vae_stream_get_stats(r.stream);
+        reel_wan_vae_stream_close(&r.stream);
+    }
+    assert_int_equal(stats[0].cache_bytes, stats[1].cache_bytes);
+    assert_true(stats[0].flops == stats[1].flops);
+    assert_true(stats[1].plan_bytes < stats[0].plan_bytes * 3 / 4);
     close_rig(&r);
 }
 
@@ -435,6 +468,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wan_vae_stream_gives_the_bytes_of_the_whole),
         cmocka_unit_test(test_wan_vae_linear_path_codes_patches),
+        cmocka_unit_test(test_wan_vae_stream_gives_the_same_bytes_frame_by_frame),
+        cmocka_unit_test(test_wan_vae_stream_takes_less_frame_by_frame),
         cmocka_unit_test(test_wan_vae_stream_normalises_latents),
         cmocka_unit_test(test_wan_vae_tiles_fade_into_the_whole),
         cmocka_unit_test(test_wan_vae_tiles_add_up_to_one),
