@@ -7,7 +7,7 @@ set -eu
 set_name=${1:-build}
 packages="gcc g++ libc6-dev make cmake ninja-build pkg-config binutils
     libdnnl-dev libjansson-dev libcmocka-dev libavformat-dev libavcodec-dev libavutil-dev
-    libswscale-dev ffmpeg libsentencepiece-dev sentencepiece"
+    libswscale-dev ffmpeg libarchive-dev libsentencepiece-dev sentencepiece"
 case $set_name in
 build) ;;
 check)

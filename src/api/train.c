@@ -3,6 +3,8 @@
 
 #include "base/env.h"
 #include "cpu/cpu.h"
+#include "eval/model.h"
+#include "train/depth.h"
 #include "train/dit.h"
 #include "train/judge.h"
 #include "train/pocket.h"
@@ -11,6 +13,29 @@
 
 reel_train_options reel_train_options_default(void) {
     return (reel_train_options){.kind = "vae"};
+}
+
+/* Samples of the model a run has saved: what training itself, which knows no pipeline, cannot make.
+ */
+static reel_status sample(reel_env *env, const reel_kernel_table *table,
+                          const reel_sample_request *request, reel_sample_take *take,
+                          void *context) {
+    const reel_eval_model_options options = {.folder = request->model,
+                                             .table = table,
+                                             .size = request->size,
+                                             .steps = request->steps,
+                                             .cfg_scale = 3};
+    reel_eval_model *model = NULL;
+    uint8_t *rgb = reel_alloc(env, reel_bucket_bytes(&request->size), "samples");
+    reel_status status = rgb ? reel_eval_model_open(env, &options, &model) : REEL_E_NOMEM;
+    for (int64_t i = 0; i < request->n && status == REEL_OK; i++) {
+        status =
+            reel_eval_model_generate(model, request->prompt[i], request->seed + (uint64_t)i, rgb);
+        if (status == REEL_OK) status = take(context, i, rgb);
+    }
+    reel_eval_model_close(&model);
+    reel_free(env, rgb);
+    return status;
 }
 
 /* One run, or all of them. run->recipe is the caller's, to be filled. */
@@ -28,13 +53,11 @@ static reel_status train(reel_env *env, const reel_kernel_table *table, const re
     if (strcmp(o->kind, "decoder") == 0) return reel_train_vae(env, table, run, true, stopped);
     if (strcmp(o->kind, "dit") == 0) return reel_train_dit(env, table, run, stopped);
     if (strcmp(o->kind, "judge") == 0) return reel_train_judge(env, table, run, stopped);
+    if (strcmp(o->kind, "depth") == 0) return reel_train_depth(env, table, run, stopped);
     if (strcmp(o->kind, "tokenizer") == 0) return reel_train_vocabulary(env, run);
-    return reel_fail(env, REEL_E_ARG,
-                     "got '%s' to train, wanted vae, decoder, dit, judge, tokenizer or pocket",
-                     o->kind);
-    if (strcmp(o->kind, "tokenizer") == 0) return reel_train_vocabulary(env, run);
-    return reel_fail(env, REEL_E_ARG,
-                     "got '%s' to train, wanted vae, decoder, dit, tokenizer or pocket", o->kind);
+    return reel_fail(
+        env, REEL_E_ARG,
+        "got '%s' to train, wanted vae, decoder, dit, judge, depth, tokenizer or pocket", o->kind);
 }
 
 reel_status reel_train(reel_env *env, const reel_train_options *o, int *stopped) {
@@ -52,6 +75,7 @@ reel_status reel_train(reel_env *env, const reel_train_options *o, int *stopped)
                             .recipe = &recipe,
                             .minutes = o->minutes,
                             .profile = o->profile != 0,
+                            .sample = sample,
                             .progress = o->progress,
                             .context = o->context};
     bool stop = false;

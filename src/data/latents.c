@@ -7,22 +7,24 @@
 #include "tensor/safetensors.h"
 
 static const char tag[] = "latents";
-enum { PATH_BYTES = 4096, KEY_BYTES = 128 };
+enum { PATH_BYTES = 4096, KEY_BYTES = 128, NAME_BYTES = 32, AHEAD = 4 };
 
 struct reel_latents {
     reel_env *env;
-    char folder[PATH_BYTES - 64], key[KEY_BYTES];
-    reel_world_source source;
+    char folder[PATH_BYTES - REEL_SOURCE_NAME_BYTES - 32], key[KEY_BYTES];
+    reel_source source;
     const reel_bucket *bucket;
     int64_t n_buckets;
     reel_latents_encoder encoder;
-    reel_safetensors **file; /* [n_shards] */
-    const reel_bf16 **data;  /* [n_shards]: [REEL_LATENTS_SHARD,f,h,w,z] */
-    int64_t n_shards, room;
+    reel_safetensors **file; /* [n_groups] */
+    int64_t n_groups, room;
+    reel_latent_clip *clip; /* [n_clips] */
+    int64_t n_clips, clip_room;
+    int64_t expected; /* groups whose clips the source has been told of */
 };
 
 reel_status reel_latents_open(reel_env *env, const char *folder, const char *key,
-                              const reel_world_source *source, const reel_bucket *bucket,
+                              const reel_source *source, const reel_bucket *bucket,
                               int64_t n_buckets, const reel_latents_encoder *encoder,
                               reel_latents **latents) {
     reel_latents *l = reel_calloc(env, 1, sizeof *l, tag);
@@ -49,157 +51,246 @@ reel_status reel_latents_open(reel_env *env, const char *folder, const char *key
 void reel_latents_close(reel_latents **latents) {
     reel_latents *l = *latents;
     if (!l) return;
-    for (int64_t i = 0; i < l->n_shards; i++)
+    for (int64_t i = 0; i < l->n_groups; i++)
         reel_safetensors_close(&l->file[i]);
     reel_free(l->env, l->file);
-    reel_free(l->env, l->data);
+    reel_free(l->env, l->clip);
     reel_free(l->env, l);
     *latents = NULL;
 }
 
 /* ---- sizes ---- */
 
-static const reel_bucket *bucket_of(const reel_latents *l, int64_t shard) {
-    return &l->bucket[reel_bucket_of(l->bucket, l->n_buckets, l->source.seed, shard)];
+static reel_source_group group_at(const reel_latents *l, int64_t i) {
+    reel_source_group g = {0};
+    l->source.group(l->source.context, i, &g);
+    return g;
 }
 
-static void grid_of(const reel_latents *l, const reel_bucket *b, int64_t grid[3]) {
-    grid[0] = 1 + (b->frames - 1) / l->encoder.factor_t;
-    grid[1] = b->height / l->encoder.factor_s;
-    grid[2] = b->width / l->encoder.factor_s;
+static const reel_bucket *bucket_of(const reel_latents *l, int64_t group, int64_t clip) {
+    return &l->bucket[l->source.bucket(l->source.context, l->bucket, l->n_buckets, group, clip)];
 }
 
-static int64_t clip_elements(const reel_latents *l, const reel_bucket *b) {
-    int64_t g[3];
-    grid_of(l, b, g);
-    return g[0] * g[1] * g[2] * l->encoder.z;
+/* The latents of a clip, without their place. */
+static reel_latent_clip shape_of(const reel_latents *l, int64_t group, int64_t clip) {
+    const reel_bucket *b = bucket_of(l, group, clip);
+    return (reel_latent_clip){.index = clip,
+                              .size = b,
+                              .f = 1 + (b->frames - 1) / l->encoder.factor_t,
+                              .h = b->height / l->encoder.factor_s,
+                              .w = b->width / l->encoder.factor_s};
 }
 
-static reel_shape shape_of(const reel_latents *l, const reel_bucket *b) {
-    int64_t g[3];
-    grid_of(l, b, g);
-    return REEL_SHAPE(REEL_LATENTS_SHARD, g[0], g[1], g[2], l->encoder.z);
+static int64_t elements(const reel_latents *l, const reel_latent_clip *c) {
+    return c->f * c->h * c->w * l->encoder.z;
 }
 
-static void path_of(const reel_latents *l, int64_t shard, char path[PATH_BYTES]) {
-    snprintf(path, PATH_BYTES, "%s/latents-%08lld.safetensors", l->folder, (long long)shard);
+static bool same_size(const reel_latent_clip *a, const reel_latent_clip *b) {
+    return a->f == b->f && a->h == b->h && a->w == b->w;
 }
 
-/* ---- a shard ---- */
+static void path_of(const reel_latents *l, const reel_source_group *g, char path[PATH_BYTES]) {
+    snprintf(path, PATH_BYTES, "%s/%s.safetensors", l->folder, g->name);
+}
 
-static reel_status encode_clips(reel_latents *l, int64_t shard, uint8_t *rgb, reel_bf16 *data) {
-    const reel_bucket *b = bucket_of(l, shard);
-    for (int64_t i = 0; i < REEL_LATENTS_SHARD; i++) {
-        const int64_t index = shard * REEL_LATENTS_SHARD + i;
-        reel_status status = reel_world_source_clip(l->env, &l->source, index, b, rgb);
-        if (status == REEL_OK)
-            status = l->encoder.encode(l->encoder.context, rgb, b, data + i * clip_elements(l, b));
-        if (status != REEL_OK) return status;
+/* ---- tensors: runs of clips of one size ---- */
+
+/* A run of a group's clips that is one tensor [n,f,h,w,z]: "latents", then "latents.1", ... */
+typedef struct tensor_run {
+    char name[NAME_BYTES];
+    int64_t first, n; /* clips of the source */
+    reel_latent_clip shape;
+    reel_shape dims;
+} tensor_run;
+
+/* The run that begins at clip `first` of a group; k is its place among them. */
+static tensor_run run_at(const reel_latents *l, int64_t group, const reel_source_group *g,
+                         int64_t first, int64_t k) {
+    tensor_run run = {.first = first, .n = 1, .shape = shape_of(l, group, first)};
+    for (; first + run.n < g->first + g->n; run.n++) {
+        const reel_latent_clip next = shape_of(l, group, first + run.n);
+        if (!same_size(&next, &run.shape)) break;
     }
-    return REEL_OK;
+    if (k)
+        snprintf(run.name, sizeof run.name, "latents.%lld", (long long)k);
+    else
+        snprintf(run.name, sizeof run.name, "latents");
+    run.dims = REEL_SHAPE(run.n, run.shape.f, run.shape.h, run.shape.w, l->encoder.z);
+    return run;
 }
 
-static reel_status make_shard(reel_latents *l, int64_t shard) {
-    const reel_bucket *b = bucket_of(l, shard);
-    const int64_t n = clip_elements(l, b) * REEL_LATENTS_SHARD;
+/* ---- making a file ---- */
+
+static reel_status encode_run(reel_latents *l, const tensor_run *run, reel_bf16 *data) {
+    const reel_bucket *b = run->shape.size;
     uint8_t *rgb = reel_alloc(l->env, reel_bucket_bytes(b), tag);
-    reel_bf16 *data = reel_alloc(l->env, n * (int64_t)sizeof *data, tag);
-    reel_status status = rgb && data ? encode_clips(l, shard, rgb, data) : REEL_E_NOMEM;
-    if (status == REEL_OK) {
-        char path[PATH_BYTES];
-        path_of(l, shard, path);
-        const reel_named_tensor tensor = {"latents", {REEL_BF16, shape_of(l, b), data}};
-        const reel_metadata key = {"key", l->key};
-        status = reel_safetensors_write(l->env, path, &tensor, 1, &key, 1);
+    reel_status status = rgb ? REEL_OK : REEL_E_NOMEM;
+    for (int64_t i = 0; i < run->n && status == REEL_OK; i++) {
+        const reel_source *s = &l->source;
+        for (int64_t k = i + 1; s->expect && k < run->n && k <= i + AHEAD; k++)
+            s->expect(s->context, run->first + k, b);
+        status = s->pixels(l->env, s->context, run->first + i, b, rgb);
+        if (status == REEL_OK)
+            status =
+                l->encoder.encode(l->encoder.context, rgb, b, data + i * elements(l, &run->shape));
     }
     reel_free(l->env, rgb);
-    reel_free(l->env, data);
     return status;
 }
 
-static reel_status check(const reel_latents *l, int64_t shard, const reel_safetensors *file) {
-    const char *key = reel_safetensors_metadata(file, "key");
-    const reel_stored *stored = reel_safetensors_find(file, "latents");
-    const reel_shape wanted = shape_of(l, bucket_of(l, shard));
-    if (!key || strcmp(key, l->key) != 0)
-        return reel_fail(l->env, REEL_E_ARG,
-                         "%s: was made by another encoder or from another world; remove the "
-                         "folder %s, or name another as data.cache",
-                         reel_safetensors_name(file), l->folder);
-    if (!stored || stored->dtype != REEL_BF16 || !reel_shape_equal(&stored->shape, &wanted))
-        return reel_fail(l->env, REEL_E_FORMAT, "%s: wanted latents bf16 %s, got %s",
-                         reel_safetensors_name(file), REEL_SHAPE_STR(&wanted),
-                         stored ? REEL_SHAPE_STR(&stored->shape) : "none");
-    return REEL_OK;
-}
-
-static reel_status make_room(reel_latents *l) {
-    if (l->n_shards < l->room) return REEL_OK;
-    const int64_t room = l->room ? 2 * l->room : 64;
-    reel_safetensors **file =
-        reel_realloc(l->env, l->file, room * (int64_t)sizeof(reel_safetensors *), tag);
-    if (!file) return REEL_E_NOMEM;
-    l->file = file;
-    const reel_bf16 **data =
-        reel_realloc(l->env, l->data, room * (int64_t)sizeof(const reel_bf16 *), tag);
-    if (!data) return REEL_E_NOMEM;
-    l->data = data;
-    l->room = room;
-    return REEL_OK;
-}
-
-static reel_status open_shard(reel_latents *l, int64_t shard) {
+static reel_status write_runs(reel_latents *l, const reel_source_group *g,
+                              const reel_named_tensor *tensor, int64_t n) {
     char path[PATH_BYTES];
-    path_of(l, shard, path);
+    path_of(l, g, path);
+    const reel_metadata key = {"key", l->key};
+    return reel_safetensors_write(l->env, path, tensor, n, &key, 1);
+}
+
+static reel_status make_group(reel_latents *l, int64_t group, const reel_source_group *g) {
+    reel_arena arena;
+    reel_arena_init(&arena, l->env, 1 << 16, tag);
+    reel_named_tensor *tensor = reel_arena_calloc(&arena, g->n, sizeof *tensor);
+    reel_status status = tensor ? REEL_OK : REEL_E_NOMEM;
+    int64_t n = 0;
+    for (int64_t i = g->first; i < g->first + g->n && status == REEL_OK;) {
+        const tensor_run run = run_at(l, group, g, i, n);
+        reel_bf16 *data =
+            reel_arena_alloc(&arena, run.n * elements(l, &run.shape) * (int64_t)sizeof(reel_bf16));
+        char *name = reel_arena_strdup(&arena, run.name);
+        status = data && name ? encode_run(l, &run, data) : REEL_E_NOMEM;
+        if (status != REEL_OK) break;
+        tensor[n++] = (reel_named_tensor){name, {REEL_BF16, run.dims, data}};
+        i += run.n;
+    }
+    if (status == REEL_OK) status = write_runs(l, g, tensor, n);
+    reel_arena_deinit(&arena);
+    return status;
+}
+
+/* ---- opening one ---- */
+
+static reel_status check_key(const reel_latents *l, const reel_safetensors *file) {
+    const char *key = reel_safetensors_metadata(file, "key");
+    if (key && strcmp(key, l->key) == 0) return REEL_OK;
+    return reel_fail(l->env, REEL_E_ARG,
+                     "%s: was made by another encoder or from another world; remove the "
+                     "folder %s, or name another as data.cache",
+                     reel_safetensors_name(file), l->folder);
+}
+
+static reel_status check_run(const reel_latents *l, const tensor_run *run,
+                             const reel_safetensors *file) {
+    const reel_stored *stored = reel_safetensors_find(file, run->name);
+    if (stored && stored->dtype == REEL_BF16 && reel_shape_equal(&stored->shape, &run->dims))
+        return REEL_OK;
+    return reel_fail(l->env, REEL_E_FORMAT, "%s: wanted %s bf16 %s, got %s",
+                     reel_safetensors_name(file), run->name, REEL_SHAPE_STR(&run->dims),
+                     stored ? REEL_SHAPE_STR(&stored->shape) : "none");
+}
+
+/* Room for one more file of n clips. */
+static reel_status make_room(reel_latents *l, int64_t n) {
+    if (l->n_groups >= l->room) {
+        const int64_t room = l->room ? 2 * l->room : 64;
+        reel_safetensors **file =
+            reel_realloc(l->env, l->file, room * (int64_t)sizeof(reel_safetensors *), tag);
+        if (!file) return REEL_E_NOMEM;
+        l->file = file;
+        l->room = room;
+    }
+    if (l->n_clips + n > l->clip_room) {
+        const int64_t room = 2 * l->clip_room + n;
+        reel_latent_clip *clip = reel_realloc(l->env, l->clip, room * (int64_t)sizeof *clip, tag);
+        if (!clip) return REEL_E_NOMEM;
+        l->clip = clip;
+        l->clip_room = room;
+    }
+    return REEL_OK;
+}
+
+/* Fills clip [g->n] from a file. */
+static reel_status read_runs(reel_latents *l, int64_t group, const reel_source_group *g,
+                             reel_safetensors *file, reel_latent_clip *clip) {
+    reel_status status = check_key(l, file);
+    int64_t k = 0;
+    for (int64_t i = g->first; i < g->first + g->n && status == REEL_OK; k++) {
+        const tensor_run run = run_at(l, group, g, i, k);
+        reel_tensor tensor;
+        status = check_run(l, &run, file);
+        if (status == REEL_OK) status = reel_safetensors_get(file, run.name, &tensor);
+        for (int64_t j = 0; j < run.n && status == REEL_OK; j++, i++) {
+            const reel_bf16 *data = tensor.data;
+            reel_latent_clip *to = &clip[i - g->first];
+            *to = run.shape;
+            to->index = i;
+            to->data = data + j * elements(l, &run.shape);
+        }
+    }
+    return status;
+}
+
+static reel_status open_group(reel_latents *l, int64_t group, const reel_source_group *g) {
+    char path[PATH_BYTES];
+    path_of(l, g, path);
     reel_safetensors *file;
-    reel_tensor tensor;
-    reel_status status = make_room(l);
+    reel_status status = make_room(l, g->n);
     if (status == REEL_OK) status = reel_safetensors_open(l->env, path, &file);
     if (status != REEL_OK) return status;
-    status = check(l, shard, file);
-    if (status == REEL_OK) status = reel_safetensors_get(file, "latents", &tensor);
+    status = read_runs(l, group, g, file, l->clip + l->n_clips);
     if (status != REEL_OK) {
         reel_safetensors_close(&file);
         return status;
     }
-    l->file[l->n_shards] = file;
-    l->data[l->n_shards++] = tensor.data;
+    l->file[l->n_groups++] = file;
+    l->n_clips += g->n;
     return REEL_OK;
 }
 
-reel_status reel_latents_advance(reel_latents *l, int64_t n_shards,
-                                 bool (*told)(void *context, int64_t shard), void *context) {
-    while (l->n_shards < n_shards) {
+/* ---- advancing ---- */
+
+static bool has_next(const reel_latents *l) {
+    return l->source.n_groups == 0 || l->n_groups < l->source.n_groups;
+}
+
+/* Tells the source of the first clips of the next group, once, unless it is on disk. */
+static void expect_next(reel_latents *l) {
+    const reel_source *s = &l->source;
+    if (!s->expect || !has_next(l) || l->expected > l->n_groups) return;
+    l->expected = l->n_groups + 1;
+    char path[PATH_BYTES];
+    const reel_source_group g = group_at(l, l->n_groups);
+    path_of(l, &g, path);
+    if (reel_path_exists(path)) return;
+    for (int64_t i = 0; i < g.n && i < AHEAD; i++)
+        s->expect(s->context, g.first + i, bucket_of(l, l->n_groups, g.first + i));
+}
+
+reel_status reel_latents_advance(reel_latents *l, int64_t n,
+                                 bool (*told)(void *context, int64_t first, int64_t n_clips),
+                                 void *context) {
+    while (l->n_clips < n && has_next(l)) {
         char path[PATH_BYTES];
-        path_of(l, l->n_shards, path);
+        const reel_source_group g = group_at(l, l->n_groups);
+        path_of(l, &g, path);
         reel_status status = REEL_OK;
         if (!reel_path_exists(path)) {
-            if (told && told(context, l->n_shards))
+            if (told && told(context, g.first, g.n))
                 return reel_fail(l->env, REEL_E_CANCELLED, "stopped while encoding clips");
-            status = make_shard(l, l->n_shards);
+            status = make_group(l, l->n_groups, &g);
         }
-        if (status == REEL_OK) status = open_shard(l, l->n_shards);
+        if (status == REEL_OK) status = open_group(l, l->n_groups, &g);
         if (status != REEL_OK) return status;
     }
+    expect_next(l);
     return REEL_OK;
 }
 
 /* ---- clips ---- */
 
 int64_t reel_latents_count(const reel_latents *l) {
-    return l->n_shards * REEL_LATENTS_SHARD;
+    return l->n_clips;
 }
 
 reel_latent_clip reel_latents_at(const reel_latents *l, int64_t i) {
-    const int64_t shard = i / REEL_LATENTS_SHARD;
-    const reel_bucket *b = bucket_of(l, shard);
-    int64_t g[3];
-    grid_of(l, b, g);
-    return (reel_latent_clip){.index = i,
-                              .size = b,
-                              .f = g[0],
-                              .h = g[1],
-                              .w = g[2],
-                              .data =
-                                  l->data[shard] + i % REEL_LATENTS_SHARD * clip_elements(l, b)};
+    return l->clip[i];
 }

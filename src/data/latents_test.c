@@ -13,7 +13,8 @@
 #include "data/pool.h"
 
 static const reel_bucket buckets[2] = {{16, 8, 3, 1}, {8, 16, 5, 1}};
-static const reel_world_source source = {3, REEL_SOURCE_TRAIN, 8};
+enum { GROUP = REEL_SOURCE_GROUP };
+static const reel_world_source world = {3, REEL_SOURCE_TRAIN, 8};
 
 /* The latent of a position is its first pixel, in one channel; counts its calls. */
 typedef struct counter {
@@ -36,6 +37,7 @@ static reel_status encode(void *context, const uint8_t *rgb, const reel_bucket *
 
 static reel_latents *open_latents(reel_env *env, const char *folder, const char *key, counter *c) {
     const reel_latents_encoder e = {c, encode, 1, 2, 8};
+    const reel_source source = reel_source_of_world(&world);
     reel_latents *l;
     assert_int_equal(reel_latents_open(env, folder, key, &source, buckets, 2, &e, &l), REEL_OK);
     return l;
@@ -58,24 +60,24 @@ static void test_latents_are_made_once_and_found_again(void **state) {
     assert_int_equal(reel_env_new(NULL, &env), REEL_OK);
     counter c = {0};
     reel_latents *l = open_latents(env, folder, "k", &c);
-    assert_int_equal(reel_latents_advance(l, 3, NULL, NULL), REEL_OK);
-    assert_int_equal(c.n, 3 * REEL_LATENTS_SHARD);
-    assert_int_equal(reel_latents_count(l), 3 * REEL_LATENTS_SHARD);
+    assert_int_equal(reel_latents_advance(l, 3 * GROUP, NULL, NULL), REEL_OK);
+    assert_int_equal(c.n, 3 * GROUP);
+    assert_int_equal(reel_latents_count(l), 3 * GROUP);
     for (int64_t i = 0; i < reel_latents_count(l); i += 17) { /* the clip of that index, encoded */
         const reel_latent_clip clip = reel_latents_at(l, i);
         uint8_t rgb[16 * 16 * 5 * 3];
         reel_bf16 wanted[8];
         assert_int_equal(clip.index, i);
-        assert_int_equal(reel_world_source_clip(env, &source, i, clip.size, rgb), REEL_OK);
+        assert_int_equal(reel_world_source_clip(env, &world, i, clip.size, rgb), REEL_OK);
         assert_int_equal(encode(&c, rgb, clip.size, wanted), REEL_OK);
         assert_memory_equal(clip.data, wanted, (size_t)(clip.f * clip.h * clip.w) * 2);
     }
     reel_latents_close(&l);
     c.fails = true; /* nothing is encoded a second time */
     l = open_latents(env, folder, "k", &c);
-    assert_int_equal(reel_latents_advance(l, 3, NULL, NULL), REEL_OK);
-    assert_int_equal(reel_latents_advance(l, 4, NULL, NULL), REEL_E_NOMEM);
-    assert_int_equal(reel_latents_count(l), 3 * REEL_LATENTS_SHARD); /* what there was stays */
+    assert_int_equal(reel_latents_advance(l, 3 * GROUP, NULL, NULL), REEL_OK);
+    assert_int_equal(reel_latents_advance(l, 3 * GROUP + 1, NULL, NULL), REEL_E_NOMEM);
+    assert_int_equal(reel_latents_count(l), 3 * GROUP); /* what there was stays */
     reel_latents_close(&l);
     remove_all(folder, 4);
     reel_env_free(&env);
@@ -99,9 +101,10 @@ static void test_latents_of_another_encoder_are_refused(void **state) {
     reel_env_free(&env);
 }
 
-static bool stop(void *context, int64_t shard) {
+static bool stop(void *context, int64_t first, int64_t n) {
     (void)context;
-    return shard == 1;
+    assert_int_equal(n, GROUP);
+    return first == GROUP;
 }
 
 static void test_latents_can_be_stopped_between_shards(void **state) {
@@ -112,8 +115,8 @@ static void test_latents_can_be_stopped_between_shards(void **state) {
     assert_int_equal(reel_env_new(NULL, &env), REEL_OK);
     counter c = {0};
     reel_latents *l = open_latents(env, folder, "k", &c);
-    assert_int_equal(reel_latents_advance(l, 3, stop, NULL), REEL_E_CANCELLED);
-    assert_int_equal(reel_latents_count(l), REEL_LATENTS_SHARD);
+    assert_int_equal(reel_latents_advance(l, 3 * GROUP, stop, NULL), REEL_E_CANCELLED);
+    assert_int_equal(reel_latents_count(l), GROUP);
     reel_latents_close(&l);
     remove_all(folder, 1);
     reel_env_free(&env);
@@ -125,6 +128,7 @@ static void test_pool_holds_the_newest_whatever_the_way_there(void **state) {
     (void)state;
     reel_env *env;
     assert_int_equal(reel_env_new(NULL, &env), REEL_OK);
+    const reel_source source = reel_source_of_world(&world);
     reel_pool *slow, *at_once;
     assert_int_equal(reel_pool_new(env, &source, buckets, 2, 4, &slow), REEL_OK);
     assert_int_equal(reel_pool_new(env, &source, buckets, 2, 4, &at_once), REEL_OK);
@@ -173,8 +177,8 @@ static void test_source_swaps_change_one_phrase(void **state) {
     for (int64_t i = 0; i < 20; i++)
         for (int k = 0; k < reel_world_source_attributes(); k++) {
             bool differs;
-            assert_int_equal(
-                reel_world_source_swap(env, &source, i, &buckets[0], k, a, b, &differs), REEL_OK);
+            assert_int_equal(reel_world_source_swap(env, &world, i, &buckets[0], k, a, b, &differs),
+                             REEL_OK);
             if (differs) assert_string_not_equal(a, b);
             n_differ += differs;
         }

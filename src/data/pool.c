@@ -1,10 +1,11 @@
 #include "data/pool.h"
 
 static const char tag[] = "pool";
+enum { AHEAD = 4 }; /* clips the source is told of before they are asked for */
 
 struct reel_pool {
     reel_env *env;
-    reel_world_source source;
+    reel_source source;
     const reel_bucket *bucket;
     int64_t n_buckets, room;
     uint8_t **rgb;      /* [room]: clip i lies at i % room; each has room for the largest bucket */
@@ -13,8 +14,9 @@ struct reel_pool {
     int64_t clip_bytes;
 };
 
-reel_status reel_pool_new(reel_env *env, const reel_world_source *source, const reel_bucket *bucket,
+reel_status reel_pool_new(reel_env *env, const reel_source *source, const reel_bucket *bucket,
                           int64_t n_buckets, int64_t room, reel_pool **pool) {
+    if (source->n_clips > 0 && room > source->n_clips) room = source->n_clips;
     reel_pool *p = reel_calloc(env, 1, sizeof *p, tag);
     if (!p) return REEL_E_NOMEM;
     *p = (reel_pool){.env = env,
@@ -46,16 +48,35 @@ void reel_pool_free(reel_pool **pool) {
     *pool = NULL;
 }
 
+static int64_t of_source(const reel_pool *p, int64_t index) {
+    return p->source.n_clips > 0 ? index % p->source.n_clips : index;
+}
+
+static int64_t size_of(const reel_pool *p, int64_t index) {
+    return p->source.bucket(p->source.context, p->bucket, p->n_buckets, -1, of_source(p, index));
+}
+
 static reel_status make(reel_pool *p, int64_t index) {
     const int64_t at = index % p->room;
     if (!p->rgb[at]) p->rgb[at] = reel_alloc(p->env, p->clip_bytes, tag);
     if (!p->rgb[at]) return REEL_E_NOMEM;
-    p->size_of[at] = reel_bucket_of(p->bucket, p->n_buckets, p->source.seed, index);
-    return reel_world_source_clip(p->env, &p->source, index, &p->bucket[p->size_of[at]],
-                                  p->rgb[at]);
+    const reel_source *s = &p->source;
+    p->size_of[at] = size_of(p, index);
+    return s->pixels(p->env, s->context, of_source(p, index), &p->bucket[p->size_of[at]],
+                     p->rgb[at]);
+}
+
+/* Tells the source which clips come next. */
+static void expect(const reel_pool *p) {
+    const reel_source *s = &p->source;
+    if (!s->expect || (s->n_clips > 0 && p->end >= s->n_clips && s->n_clips <= p->room)) return;
+    for (int64_t i = p->end; i < p->end + AHEAD; i++)
+        s->expect(s->context, of_source(p, i), &p->bucket[size_of(p, i)]);
 }
 
 reel_status reel_pool_advance(reel_pool *p, int64_t n_made) {
+    const int64_t n = p->source.n_clips;
+    if (n > 0 && n <= p->room && n_made > n) n_made = n; /* all of it, once */
     const int64_t first = n_made > p->room ? n_made - p->room : 0;
     if (p->end < first || n_made < p->end) p->first = p->end = first; /* begins anew */
     while (p->end < n_made) {
@@ -64,6 +85,7 @@ reel_status reel_pool_advance(reel_pool *p, int64_t n_made) {
         p->end++;
         if (p->end - p->first > p->room) p->first = p->end - p->room;
     }
+    expect(p);
     return REEL_OK;
 }
 

@@ -12,13 +12,15 @@
 
 typedef struct reel_pool reel_pool;
 
-/* An empty pool of room > 0 clips whose sizes are drawn from n_buckets buckets (all borrowed). */
-REEL_MUST_USE reel_status reel_pool_new(reel_env *env, const reel_world_source *source,
+/* An empty pool of room > 0 clips whose sizes are drawn from n_buckets buckets (all borrowed but
+ * source, which is copied). A source of fewer clips than room is held whole, once. */
+REEL_MUST_USE reel_status reel_pool_new(reel_env *env, const reel_source *source,
                                         const reel_bucket *bucket, int64_t n_buckets, int64_t room,
                                         reel_pool **pool);
 void reel_pool_free(reel_pool **pool);
 
-/* Makes the clips up to index n_made - 1 that are to be held: max(0, n_made - room) and on. */
+/* Makes the clips up to index n_made - 1 that are to be held: max(0, n_made - room) and on. The
+ * clips of a source that has an end are made in turn, again and again. */
 REEL_MUST_USE reel_status reel_pool_advance(reel_pool *pool, int64_t n_made);
 
 /* A clip that is held: size and pixels u8 [F,H,W,3]. */

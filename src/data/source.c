@@ -1,8 +1,10 @@
 #include "data/source.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/rng.h"
+#include "data/depth.h"
 #include "data/questions.h"
 #include "world/caption.h"
 #include "world/render.h"
@@ -10,7 +12,7 @@
 _Static_assert((int)REEL_SOURCE_TRAIN == (int)REEL_SPLIT_TRAIN &&
                    (int)REEL_SOURCE_VALIDATION == (int)REEL_SPLIT_VALIDATION &&
                    (int)REEL_SOURCE_HELDOUT_PAIRS == (int)REEL_SPLIT_HELDOUT_PAIRS &&
-                   (int)REEL_SOURCE_CAPTION_BYTES == (int)REEL_CAPTION_BYTES,
+                   (int)REEL_SOURCE_CAPTION_BYTES >= (int)REEL_CAPTION_BYTES,
                "data/source.h repeats world's values");
 
 static reel_status scene_of(reel_env *env, const reel_world_source *source, int64_t index,
@@ -24,16 +26,30 @@ static reel_status scene_of(reel_env *env, const reel_world_source *source, int6
     return reel_scene_sample(env, &options, scene);
 }
 
-reel_status reel_world_source_clip(reel_env *env, const reel_world_source *source, int64_t index,
-                                   const reel_bucket *size, uint8_t *rgb) {
+reel_status reel_world_source_eye(reel_env *env, const reel_world_source *source, int64_t index,
+                                  const reel_bucket *size, float eye_m, uint8_t *rgb,
+                                  float *nearness) {
     reel_scene scene;
-    const reel_status status = scene_of(env, source, index, size, &scene);
+    reel_status status = scene_of(env, source, index, size, &scene);
     if (status != REEL_OK) return status;
     const reel_view view = {.width = (int)size->width,
                             .height = (int)size->height,
                             .frames = (int)size->frames,
-                            .fps = source->fps};
-    return reel_scene_render(env, &scene, &view, rgb, NULL, NULL);
+                            .fps = source->fps,
+                            .stereo_m = eye_m};
+    status = reel_scene_render(env, &scene, &view, rgb, NULL, nearness);
+    const int64_t frame = size->width * size->height;
+    for (int64_t f = 0; nearness && status == REEL_OK && f < size->frames; f++) {
+        const float half_tan = reel_scene_eye(&scene, (float)f / source->fps).half_tan;
+        for (int64_t i = f * frame; i < (f + 1) * frame; i++) /* the depth becomes nearness */
+            nearness[i] = 1.0f / (nearness[i] * half_tan);
+    }
+    return status;
+}
+
+reel_status reel_world_source_clip(reel_env *env, const reel_world_source *source, int64_t index,
+                                   const reel_bucket *size, uint8_t *rgb) {
+    return reel_world_source_eye(env, source, index, size, 0, rgb, NULL);
 }
 
 reel_status reel_world_source_truth(reel_env *env, const reel_world_source *source, int64_t index,
@@ -89,4 +105,42 @@ reel_status reel_world_source_swap(reel_env *env, const reel_world_source *sourc
         *differs = strcmp(text, swapped) != 0;
     }
     return REEL_OK;
+}
+
+/* ---- as any source ---- */
+
+static reel_status pixels(reel_env *env, void *context, int64_t index, const reel_bucket *size,
+                          uint8_t *rgb) {
+    return reel_world_source_clip(env, context, index, size, rgb);
+}
+
+static reel_status caption(reel_env *env, void *context, int64_t index, const reel_bucket *size,
+                           bool chinese, uint64_t variant, char *text) {
+    return reel_world_source_caption(env, context, index, size, chinese, variant, text);
+}
+
+/* A group has one size, so that a plan serves all of it. */
+static int64_t bucket(void *context, const reel_bucket *buckets, int64_t n, int64_t group,
+                      int64_t index) {
+    const reel_world_source *world = context;
+    return reel_bucket_of(buckets, n, world->seed, group < 0 ? index : group);
+}
+
+static void group_at(void *context, int64_t i, reel_source_group *group) {
+    (void)context;
+    group->first = i * REEL_SOURCE_GROUP;
+    group->n = REEL_SOURCE_GROUP;
+    snprintf(group->name, sizeof group->name, "latents-%08lld", (long long)i);
+}
+
+reel_source reel_source_of_world(const reel_world_source *world) {
+    void *context;
+    memcpy(&context, &world, sizeof context); /* only ever read; const is for the caller */
+    return (reel_source){.context = context,
+                         .has_chinese = true,
+                         .noun = "rendered",
+                         .pixels = pixels,
+                         .caption = caption,
+                         .bucket = bucket,
+                         .group = group_at};
 }

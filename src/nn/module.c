@@ -5,6 +5,7 @@
 
 #include "ops/elementwise.h"
 #include "ops/linear.h"
+#include "ops/linear_q8.h"
 
 reel_nn reel_nn_start(reel_tape *tape, reel_params *params, reel_dtype compute) {
     reel_params_begin_recording(params);
@@ -69,7 +70,7 @@ static reel_param *find_or_declare(reel_nn *nn, const char *name, reel_shape sha
     return reel_params_find(nn->params, name);
 }
 
-reel_var reel_nn_param(reel_nn *nn, const char *name, reel_shape shape, reel_init init) {
+reel_var reel_nn_param_stored(reel_nn *nn, const char *name, reel_shape shape, reel_init init) {
     if (reel_tape_status(nn->tape) != REEL_OK) return 0;
     char full[REEL_NN_NAME_BYTES + 64];
     snprintf(full, sizeof full, "%s%s%s", nn->name, nn->name[0] ? "." : "", name);
@@ -81,6 +82,12 @@ reel_var reel_nn_param(reel_nn *nn, const char *name, reel_shape shape, reel_ini
         return 0;
     }
     return reel_params_record(nn->params, p, nn->tape);
+}
+
+reel_var reel_nn_param(reel_nn *nn, const char *name, reel_shape shape, reel_init init) {
+    const reel_var w = reel_nn_param_stored(nn, name, shape, init);
+    return reel_tape_value(nn->tape, w)->dtype == REEL_F16 ? reel_cast(nn->tape, w, nn->compute)
+                                                           : w;
 }
 
 /* ---- linear ---- */
@@ -111,9 +118,12 @@ reel_var reel_nn_linear_with(reel_nn *nn, const char *name, reel_var x, int64_t 
                              const reel_nn_linear_options *options) {
     reel_nn_begin(nn, "%s", name);
     const int64_t I = reel_shape_last(&reel_tape_value(nn->tape, x)->shape);
-    const reel_var w = reel_nn_param(nn, "weight", REEL_SHAPE(O, I), options->init);
+    reel_var w = reel_nn_param(nn, "weight", REEL_SHAPE(O, I), options->init);
     const reel_init zero = {REEL_INIT_ZERO, 0};
     const reel_var b = options->bias ? reel_nn_param(nn, "bias", REEL_SHAPE(O), zero) : 0;
+    if (nn->q8 && I % REEL_Q8_VALUES == 0 &&
+        reel_dtype_is_float(reel_tape_value(nn->tape, w)->dtype))
+        w = reel_quantise(nn->tape, w);
     const reel_dtype stored = reel_tape_value(nn->tape, w)->dtype;
     /* 8-bit weights have x rounded by the product itself */
     const reel_var input = stored == REEL_Q8_0 ? x : reel_cast(nn->tape, x, stored);

@@ -77,7 +77,33 @@ static void linear_q8_ref(const reel_call *c) {
 const reel_kernel reel_ref_linear_q8 = {
     .name = "linear_q8.ref", .scratch = linear_q8_scratch, .run = linear_q8_ref};
 
-/* ---- op ---- */
+/* ---- quantise ---- */
+
+static reel_status quantise_shape(reel_env *env, reel_call *c) {
+    const reel_tensor *w = &c->in[0];
+    if (!reel_dtype_is_float(w->dtype) || w->shape.rank != 2 || w->shape.dim[1] % REEL_Q8_VALUES)
+        return reel_fail(env, REEL_E_SHAPE,
+                         "w must be a float type [O,I], I a multiple of %d, got %s %s",
+                         REEL_Q8_VALUES, reel_dtype_name(w->dtype), REEL_SHAPE_STR(&w->shape));
+    c->n_out = 1;
+    c->out[0] = (reel_tensor){.dtype = REEL_Q8_0, .shape = w->shape};
+    return REEL_OK;
+}
+
+static void quantise_ref(const reel_call *c) {
+    const reel_tensor *w = &c->in[0];
+    reel_q8_quantise(c->out[0].data, w->dtype, w->data, reel_tensor_count(w));
+}
+const reel_kernel reel_ref_quantise = {.name = "quantise.ref", .run = quantise_ref};
+
+/* ---- ops ---- */
+
+const reel_op reel_op_quantise = {
+    .name = "quantise", .id = REEL_OP_QUANTISE, .shape = quantise_shape};
+
+reel_var reel_quantise(reel_tape *t, reel_var w) {
+    return REEL_RECORD(t, &reel_op_quantise, NULL, 0, w);
+}
 
 const reel_op reel_op_linear_q8 = {.name = "linear_q8",
                                    .id = REEL_OP_LINEAR_Q8,

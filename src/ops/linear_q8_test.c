@@ -193,6 +193,55 @@ static void test_linear_q8_refuses_what_does_not_fit(void **state) {
     op_check_refused(&c, REEL_E_SHAPE, "w must be q8_0 [O,I], I a multiple of 32", "f32 [4,64]");
 }
 
+/* ---- quantise ---- */
+
+static reel_var build_quantised(reel_tape *t, const reel_var *in, const void *context) {
+    (void)context;
+    return reel_linear(t, in[0], reel_quantise(t, in[1]), 0, REEL_ACT_NONE, REEL_F32);
+}
+
+/* Blocks made on the tape are those made beforehand: at every level, in every plan. */
+static void test_quantise_makes_the_blocks_that_are_kept(void **state) {
+    (void)state;
+    enum { R = 3, O = 9, I = 2048 }; /* more than one task */
+    static float x[R * I], want[R * O];
+    reel_env *env = op_test_env(2);
+    make(&w, O, I);
+    w.act = REEL_ACT_NONE;
+    w.out_dtype = REEL_F32;
+    w.bias = false;
+    reel_rng_fill_normal(8, 1, 0, R * I, x);
+    compute(env, x, R, want);
+    op_case c = {.name = "quantise",
+                 .build = build_quantised,
+                 .n_in = 2,
+                 .no_gradient = true,
+                 .in = {{.dtype = REEL_F32, .shape = REEL_SHAPE(R, I), .value = x},
+                        {.dtype = REEL_F32, .shape = REEL_SHAPE(O, I), .value = w.value}}};
+    op_check_values(&c, want, R * O, 1e-6);
+    op_check(&c);
+    c.in[1].dtype = REEL_BF16;
+    op_check(&c);
+    reel_env_free(&env);
+}
+
+static reel_var build_quantise(reel_tape *t, const reel_var *in, const void *context) {
+    (void)context;
+    return reel_quantise(t, in[0]);
+}
+
+static void test_quantise_refuses_rows_that_are_no_blocks(void **state) {
+    (void)state;
+    op_case c = {.name = "quantise",
+                 .build = build_quantise,
+                 .n_in = 1,
+                 .no_gradient = true,
+                 .in = {{.dtype = REEL_F32, .shape = REEL_SHAPE(4, 40)}}};
+    op_check_refused(&c, REEL_E_SHAPE, "multiple of 32", "f32 [4,40]");
+    c.in[0].shape = REEL_SHAPE(2, 4, 32);
+    op_check_refused(&c, REEL_E_SHAPE, "a float type [O,I]", "f32 [2,4,32]");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear_q8_has_hand_values),
@@ -200,6 +249,8 @@ int main(void) {
         cmocka_unit_test(test_linear_q8_is_within_a_hundredth_of_exact),
         cmocka_unit_test(test_linear_q8_spreads_what_is_not_finite),
         cmocka_unit_test(test_linear_q8_refuses_what_does_not_fit),
+        cmocka_unit_test(test_quantise_makes_the_blocks_that_are_kept),
+        cmocka_unit_test(test_quantise_refuses_rows_that_are_no_blocks),
     };
     return cmocka_run_group_tests_name("linear_q8", tests, NULL, NULL);
 }

@@ -54,12 +54,17 @@ static void drop_before(quantising *q) {
     q->before = NULL;
 }
 
+bool reel_places_is_linear(const reel_param *param) {
+    const size_t n = strlen(param->name);
+    return n >= 7 && strcmp(param->name + n - 7, ".weight") == 0 && param->shape.rank == 2 &&
+           param->shape.dim[1] % REEL_Q8_VALUES == 0;
+}
+
 /* Asked before each parameter: the one before is done. */
 static bool choose(void *context, const reel_param *param) {
     quantising *q = context;
     drop_before(q);
-    const size_t n = strlen(param->name);
-    if (n < 7 || strcmp(param->name + n - 7, ".weight") != 0) return false;
+    if (!reel_places_is_linear(param)) return false;
     q->before = reel_places_find(&q->places, param->data);
     return true;
 }

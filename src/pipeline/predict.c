@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "pipeline/generate_state.h"
+#include "pipeline/places.h"
 #include "pipeline/rates.h"
 
 /* ---- made-up models ---- */
@@ -28,9 +29,7 @@ static reel_status fill(reel_env *env, reel_params *params) {
 static void declare_q8(reel_params *params) {
     for (int i = 0; i < reel_params_count(params); i++) {
         reel_param *p = reel_params_at(params, i);
-        const size_t n = strlen(p->name);
-        if (n < 7 || strcmp(p->name + n - 7, ".weight") != 0) continue;
-        if (p->shape.rank != 2 || p->shape.dim[1] % REEL_Q8_VALUES) continue;
+        if (!reel_places_is_linear(p)) continue;
         p->dtype = REEL_Q8_0;
         p->frozen = true;
     }
@@ -38,16 +37,16 @@ static void declare_q8(reel_params *params) {
 
 /* How a model is to be made up. */
 typedef struct make {
-    bool bf16, q8; /* weights */
-    bool filled;   /* in memory, to be run */
+    reel_dtype dtype; /* of weights */
+    bool q8;          /* those of linear layers are 8-bit blocks */
+    bool filled;      /* in memory, to be run */
 } make;
 
 /* A closed store with what a configuration asks for. */
 static reel_status made_up(reel_env *env, const reel_component_config *config, make how,
                            reel_params **params) {
     reel_status status = reel_params_new(env, params);
-    if (status == REEL_OK)
-        status = reel_component_declare(env, config, how.bf16 ? REEL_BF16 : REEL_F32, *params);
+    if (status == REEL_OK) status = reel_component_declare(env, config, how.dtype, *params);
     if (status == REEL_OK && how.q8) declare_q8(*params);
     if (status == REEL_OK && how.filled) status = fill(env, *params);
     if (status == REEL_OK)
@@ -87,14 +86,14 @@ static reel_text_encoder text_encoder(const reel_generate *g, const reel_t5_conf
     return (reel_text_encoder){.config = config,
                                .params = params,
                                .table = g->backend.table,
-                               .compute = g->text_bf16 ? REEL_BF16 : REEL_F32};
+                               .compute = g->text_dtype == REEL_BF16 ? REEL_BF16 : REEL_F32};
 }
 
 /* The encoder without its weights; the caller frees all three. */
 static reel_status plan_text(const reel_generate *g, reel_params **params, reel_text_batch **batch,
                              reel_plan **plan) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TEXT_ENCODER);
-    reel_status status = made_up(g->env, config, (make){.bf16 = g->text_bf16}, params);
+    reel_status status = made_up(g->env, config, (make){.dtype = g->text_dtype}, params);
     if (status != REEL_OK) return status;
     const reel_text_encoder encoder = text_encoder(g, &config->text_encoder, *params);
     status =
@@ -112,7 +111,7 @@ static reel_status measure_text(const reel_generate *g, reel_rates *rates) {
     reel_text_batch *batch = NULL;
     reel_plan *plan = NULL;
     reel_status status =
-        made_up(g->env, &config, (make){.bf16 = g->text_bf16, .filled = true}, &params);
+        made_up(g->env, &config, (make){.dtype = g->text_dtype, .filled = true}, &params);
     if (status != REEL_OK) return status;
     const reel_text_encoder encoder = text_encoder(g, &config.text_encoder, params);
     status = reel_text_rows_plan(g->env, &encoder, g->n_prompts, longest_prompt(g), false, &batch,
@@ -139,23 +138,34 @@ static reel_status blank_rows(const reel_generate *g, int64_t dim, reel_text_row
     return REEL_OK;
 }
 
+/* Whether declare_q8 was at work. */
+static bool holds_q8(reel_params *params) {
+    for (int i = 0; i < reel_params_count(params); i++)
+        if (reel_params_at(params, i)->dtype == REEL_Q8_0) return true;
+    return false;
+}
+
 static reel_status new_transformer(const reel_generate *g, const reel_wan_dit_config *config,
                                    reel_params *params, const int64_t grid[3], bool dry,
                                    reel_transformer **m) {
     reel_text_rows rows;
     reel_status status = blank_rows(g, config->text_dim, &rows);
     if (status != REEL_OK) return status;
-    const reel_transformer_options options = {.config = config,
-                                              .params = params,
-                                              .table = g->backend.table,
-                                              .compute = g->bf16 ? REEL_BF16 : REEL_F32,
-                                              .F = grid[0],
-                                              .h = grid[1],
-                                              .w = grid[2],
-                                              .n_groups = 1,
-                                              .text = &rows,
-                                              .text_length = g->settings.text_length,
-                                              .dry = dry};
+    const reel_component_config *clip = reel_generate_config(g, REEL_COMPONENT_IMAGE_ENCODER);
+    const reel_transformer_options options = {
+        .config = config,
+        .params = params,
+        .table = g->backend.table,
+        .compute = g->bf16 ? REEL_BF16 : REEL_F32,
+        .q8 = g->settings.q8 && !holds_q8(params),
+        .F = grid[0],
+        .h = grid[1],
+        .w = grid[2],
+        .n_groups = 1,
+        .text = &rows,
+        .text_length = g->settings.text_length,
+        .n_image_rows = config->image_dim ? reel_clip_vision_rows(&clip->image_encoder) : 0,
+        .dry = dry};
     status = reel_transformer_new(g->env, &options, m);
     reel_text_rows_deinit(g->env, &rows);
     return status;
@@ -188,7 +198,7 @@ static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_
     reel_transformer *m = NULL;
     reel_plan *plan;
     reel_status status = made_up(
-        g->env, &config, (make){.bf16 = g->bf16, .q8 = g->settings.q8, .filled = true}, &params);
+        g->env, &config, (make){.dtype = g->dtype, .q8 = g->settings.q8, .filled = true}, &params);
     if (status == REEL_OK)
         status = new_transformer(g, &config.transformer, params, grid, false, &m);
     if (status == REEL_OK) status = reel_transformer_plan(m, n_rows, &plan);
@@ -198,13 +208,13 @@ static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_
     return status;
 }
 
-/* The whole model on the whole grid, dry. The caller frees both. */
-static reel_status whole_transformer(const reel_generate *g, reel_params **params,
+/* The whole model on the whole grid, dry; q8: with linear weights kept in blocks. The caller frees
+ * both. */
+static reel_status whole_transformer(const reel_generate *g, bool q8, reel_params **params,
                                      reel_transformer **m) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TRANSFORMER);
     const int64_t grid[3] = {g->settings.F, g->settings.h, g->settings.w};
-    reel_status status =
-        made_up(g->env, config, (make){.bf16 = g->bf16, .q8 = g->settings.q8}, params);
+    reel_status status = made_up(g->env, config, (make){.dtype = g->dtype, .q8 = q8}, params);
     if (status == REEL_OK)
         status = new_transformer(g, &config->transformer, *params, grid, true, m);
     if (status != REEL_OK) reel_params_free(params);
@@ -261,8 +271,9 @@ static reel_status predict_decode_s(const reel_generate *g, reel_generate_cost *
     const int64_t h = s->h < SIDE ? s->h : SIDE, w = s->w < SIDE ? s->w : SIDE;
     reel_params *params = NULL;
     double first_s = 0, next_s = 0;
-    reel_status status = made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
-                                 (make){.bf16 = g->bf16, .filled = true}, &params);
+    reel_status status =
+        made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
+                (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32, .filled = true}, &params);
     if (status == REEL_OK) status = time_decoder(g, params, h, w, &first_s, &next_s);
     reel_params_free(&params);
     double area = (double)(s->h * s->w) / (double)(h * w);
@@ -302,6 +313,16 @@ static int64_t encoder_bytes(const reel_generate *g) {
                                                 (double)(s->width * s->height));
 }
 
+/* What is in memory of the encoder's weights at a time. Of its table, a fifth of all, only the rows
+ * of the prompts' tokens are ever read. */
+static int64_t text_window(reel_params *params, const reel_plan *plan) {
+    reel_param *table = reel_params_find(params, "shared.weight");
+    if (table) table->used = false;
+    const int64_t bytes = reel_streaming_window(params, plan);
+    if (table) table->used = true;
+    return bytes;
+}
+
 static reel_status predict_text_bytes(const reel_generate *g, int64_t base,
                                       reel_generate_cost *cost) {
     reel_params *params = NULL;
@@ -309,36 +330,42 @@ static reel_status predict_text_bytes(const reel_generate *g, int64_t base,
     reel_plan *plan = NULL;
     const reel_status status = plan_text(g, &params, &batch, &plan);
     if (status != REEL_OK) return status;
-    cost->text_bytes =
-        base + reel_plan_get_stats(plan).planned_bytes + reel_streaming_window(params, plan);
+    cost->text_bytes = base + reel_plan_get_stats(plan).planned_bytes + text_window(params, plan);
     reel_text_rows_unplan(g->env, &batch, &plan);
     reel_params_free(&params);
     return REEL_OK;
 }
 
-static reel_status predict_denoise_bytes(const reel_generate *g, int64_t base,
-                                         reel_generate_cost *cost) {
+/* Bytes of the phase with all weights in memory, or with streamed ones. */
+static reel_status denoise_bytes(const reel_generate *g, int64_t base, bool streamed,
+                                 int64_t *bytes) {
+    enum { COPIES = 5 + 4 + 2 }; /* of the latents: the driver's, the sampler's, the model's */
     reel_params *params = NULL;
     reel_transformer *m = NULL;
     reel_plan *plan;
     int guided, plain;
-    count_evaluations(&g->settings, &guided, &plain);
-    reel_status status = whole_transformer(g, &params, &m);
+    const reel_settings *s = &g->settings;
+    count_evaluations(s, &guided, &plain);
+    reel_status status = whole_transformer(g, s->q8 && !streamed, &params, &m);
     if (status == REEL_OK) status = reel_transformer_plan(m, guided ? 2 : 1, &plan);
     if (status == REEL_OK) {
-        enum { COPIES = 5 + 4 + 2 }; /* of the latents: the driver's, the sampler's, the model's */
-        const reel_settings *s = &g->settings;
         const int64_t latents =
             reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.in_channels * s->F *
             s->h * s->w * (int64_t)sizeof(float);
-        const int64_t rest = base + reel_plan_get_stats(plan).planned_bytes + COPIES * latents;
-        cost->denoise_bytes = rest + param_bytes(params);
-        cost->streamed = cost->denoise_bytes > cost->limit_bytes && !s->q8;
-        if (cost->streamed) cost->denoise_bytes = rest + reel_streaming_window(params, plan);
+        *bytes = base + reel_plan_get_stats(plan).planned_bytes + COPIES * latents +
+                 (streamed ? reel_streaming_window(params, plan) : param_bytes(params));
     }
     reel_transformer_free(&m);
     reel_params_free(&params);
     return status;
+}
+
+static reel_status predict_denoise_bytes(const reel_generate *g, int64_t base,
+                                         reel_generate_cost *cost) {
+    const reel_status status = denoise_bytes(g, base, false, &cost->denoise_bytes);
+    cost->streamed = cost->denoise_bytes > cost->limit_bytes;
+    return status == REEL_OK && cost->streamed ? denoise_bytes(g, base, true, &cost->denoise_bytes)
+                                               : status;
 }
 
 /* Bytes the decoder needs with tiles of that size (0: without). */
@@ -393,7 +420,7 @@ static reel_status predict_decode_bytes(reel_generate *g, int64_t base, reel_gen
     reel_params *params = NULL;
     int64_t bytes = 0;
     reel_status status = made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
-                                 (make){.bf16 = g->bf16}, &params);
+                                 (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32}, &params);
     if (status == REEL_OK) status = choose_tiles(g, params, &bytes);
     reel_params_free(&params);
     cost->decode_bytes = base + bytes;
@@ -450,7 +477,7 @@ static reel_status predict_denoise_s(const reel_generate *g, reel_generate_cost 
     count_evaluations(&g->settings, &count[2], &count[1]);
     reel_params *params = NULL;
     reel_transformer *m = NULL;
-    reel_status status = whole_transformer(g, &params, &m);
+    reel_status status = whole_transformer(g, g->settings.q8, &params, &m);
     for (int rows = 1; rows <= 2 && status == REEL_OK; rows++) {
         reel_rates rates = {0};
         reel_plan *plan;

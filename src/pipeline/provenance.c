@@ -41,6 +41,18 @@ static void put_inputs(reel_json_out *out, const reel_job *t, bool with_names) {
     if (t->mask) put_hash(out, "mask_hash", t->mask_hash);
 }
 
+static void put_loras(reel_json_out *out, const reel_provenance *r) {
+    reel_json_out_key(out, "loras");
+    reel_json_out_array_begin(out);
+    for (int i = 0; i < r->n_loras; i++) {
+        reel_json_out_object_begin(out);
+        put_text(out, "file", r->lora[i].path);
+        put_real(out, "scale", r->lora[i].scale);
+        reel_json_out_end(out);
+    }
+    reel_json_out_end(out);
+}
+
 void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool with_seed) {
     const reel_settings *s = r->settings;
     reel_json_out_object_begin(out);
@@ -49,6 +61,7 @@ void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool wi
     put_text(out, "task", reel_task_name(r->task->kind));
     if (with_seed) put_text(out, "model", r->model);
     put_text(out, "model_hash", r->hash);
+    if (with_seed && r->n_loras) put_loras(out, r);
     put_text(out, "prompt", r->prompt);
     put_text(out, "negative_prompt", r->negative_prompt);
     if (with_seed) put_int(out, "seed", r->seed);
@@ -67,6 +80,7 @@ void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool wi
     put_real(out, "cfg_rescale", s->guidance.rescale);
     put_real(out, "cfg_from", s->guidance.from);
     put_real(out, "cfg_to", s->guidance.to);
+    if (s->boundary > 0) put_real(out, "boundary_ratio", s->boundary);
     put_text(out, "type", s->type ? s->type : "stored");
     if (s->tile[0] || s->tile[1]) {
         put_int(out, "tile_height", s->tile[0]);

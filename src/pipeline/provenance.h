@@ -14,6 +14,8 @@ typedef struct reel_provenance {
     const char *prompt; /* as given */
     const char *negative_prompt;
     const char *isa;
+    const reel_lora *lora; /* [n_loras]; the hash knows of them */
+    int n_loras;
     int64_t seed;
     const reel_settings *settings;
     const reel_job *task;

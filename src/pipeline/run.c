@@ -5,11 +5,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "base/sweep.h"
+#include "pipeline/experts.h"
 #include "pipeline/generate_state.h"
 #include "pipeline/known.h"
-#include "pipeline/places.h"
 #include "pipeline/splice.h"
 
 typedef struct run {
@@ -28,6 +27,7 @@ typedef struct run {
     reel_preview_map preview;
     bool has_preview;
     reel_canvas canvas;
+    reel_condition condition;
     reel_denoise *denoise;
     reel_video_writer *writer;
 } run;
@@ -70,6 +70,8 @@ static reel_status write_provenance(run *r, bool with_seed, const char **text) {
                                         .prompt = g->request->prompt,
                                         .negative_prompt = g->request->negative_prompt,
                                         .isa = g->backend.isa,
+                                        .lora = g->request->lora,
+                                        .n_loras = g->request->n_loras,
                                         .seed = r->seed,
                                         .settings = &g->settings,
                                         .task = &g->task};
@@ -218,7 +220,30 @@ static reel_status write_preview(run *r, const float *x0) {
 
 /* ---- what is known ---- */
 
-/* The canvas, with what the task's files put on it. */
+/* What a model that makes video from pictures is shown of them, but for the canvas. */
+static reel_status look_at_picture(run *r) {
+    const reel_generate *g = r->g;
+    const reel_component_kind kind = REEL_COMPONENT_IMAGE_ENCODER;
+    if (!reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.image_dim) return REEL_OK;
+    reel_component *c;
+    reel_status status = reel_folder_component(g->folder, kind, reel_generate_weights(g, kind), &c);
+    if (status != REEL_OK) return status;
+    const reel_image_encoder encoder = {.config = &c->config.image_encoder,
+                                        .params = c->params,
+                                        .files = c->files,
+                                        .table = g->backend.table,
+                                        .compute = reel_generate_compute(c),
+                                        .tick = tick,
+                                        .tick_context = r};
+    const char *first = NULL;
+    for (int i = 0; i < g->task.n_inputs; i++)
+        if (g->task.input[i].at == 0) first = g->task.input[i].path;
+    status = reel_condition_look(r->env, &encoder, first, &r->condition);
+    reel_component_close(&c);
+    return status;
+}
+
+/* The canvas, with what the task's files put on it or beside it. */
 static reel_status make_canvas(run *r) {
     const reel_generate *g = r->g;
     const reel_settings *s = &g->settings;
@@ -239,11 +264,15 @@ static reel_status make_canvas(run *r) {
         .width = s->width,
         .height = s->height,
         .patch = {dit->patch_size[0], dit->patch_size[1], dit->patch_size[2]},
+        .tile = {vae.tile[0], vae.tile[1]},
+        .stride = {vae.stride[0], vae.stride[1]},
         .tick = tick,
         .context = r};
-    status = reel_known_put(r->env, &options, &g->task, &r->canvas);
+    status = g->task.condition ? reel_condition_encode(r->env, &options, &g->task, s->F, s->h, s->w,
+                                                       &r->condition)
+                               : reel_known_put(r->env, &options, &g->task, &r->canvas);
     reel_component_close(&c);
-    return status;
+    return status == REEL_OK ? look_at_picture(r) : status;
 }
 
 /* ---- denoise ---- */
@@ -277,64 +306,6 @@ static reel_status begin_denoise(run *r) {
     return status;
 }
 
-/* Whether the transformer's weights stay in memory, by what its plan needs. Fails when there is not
- * enough even for streaming them. */
-static reel_status decide_streaming(run *r, const reel_component *c, reel_transformer *model,
-                                    int n_rows, bool *stream) {
-    reel_plan *plan;
-    const reel_status status = reel_transformer_plan(model, n_rows, &plan);
-    if (status != REEL_OK) return status;
-    const int64_t limit = reel_generate_limit(r->g);
-    const int64_t now = reel_memory_resident();
-    const int64_t arena = reel_plan_get_stats(plan).planned_bytes;
-    const bool converted = r->g->settings.q8; /* into memory of our own, counted in `now` */
-    const int64_t whole = now + arena + (converted ? 0 : c->bytes - c->converted_bytes);
-    const int64_t least = converted ? whole : now + arena + reel_streaming_window(c->params, plan);
-    *stream = whole > limit;
-    if (least <= limit) return REEL_OK;
-    return reel_fail(r->env, REEL_E_NOMEM,
-                     "the transformer needs %lld MiB at this size even with its weights streamed "
-                     "(%lld MiB with all of them in memory), and %lld MiB are %s; make it smaller "
-                     "or shorter",
-                     (long long)(least >> 20), (long long)(whole >> 20), (long long)(limit >> 20),
-                     r->g->request->max_memory ? "allowed" : "free");
-}
-
-static reel_status new_transformer(run *r, reel_component *c, bool stream, reel_transformer **m) {
-    const reel_settings *s = &r->g->settings;
-    const reel_transformer_options options = {.config = &c->config.transformer,
-                                              .params = c->params,
-                                              .files = stream ? c->files : NULL,
-                                              .table = r->g->backend.table,
-                                              .compute = reel_generate_compute(c),
-                                              .F = s->F,
-                                              .h = s->h,
-                                              .w = s->w,
-                                              .n_groups = reel_denoise_n_groups(r->denoise),
-                                              .text = &r->rows,
-                                              .text_length = s->text_length,
-                                              .tick = tick,
-                                              .tick_context = r};
-    return reel_transformer_new(r->env, &options, m);
-}
-
-static reel_status denoise_with(run *r, reel_component *c) {
-    reel_transformer *m = NULL;
-    bool stream = false;
-    reel_status status = new_transformer(r, c, false, &m);
-    if (status == REEL_OK)
-        status = decide_streaming(r, c, m, reel_denoise_is_guided(r->denoise) ? 2 : 1, &stream);
-    if (status == REEL_OK && stream) {
-        reel_log(r->env, REEL_LOG_INFO, "weights are read anew at each step to keep to the memory");
-        reel_transformer_free(&m);
-        status = new_transformer(r, c, true, &m);
-    }
-    if (status == REEL_OK)
-        status = reel_denoise_run(r->denoise, reel_transformer_evaluate, m, after_step, r);
-    reel_transformer_free(&m);
-    return status;
-}
-
 static reel_status denoise(run *r) {
     reel_status status = begin_denoise(r);
     if (status != REEL_OK) return status;
@@ -342,13 +313,15 @@ static reel_status denoise(run *r) {
     reel_resume_close(&r->resume);
     if (done == n) return REEL_OK;
     begin_phase(r, "denoise", done, n);
-    reel_component *c;
-    const reel_component_kind kind = REEL_COMPONENT_TRANSFORMER;
-    status = reel_folder_component(r->g->folder, kind, reel_generate_weights(r->g, kind), &c);
-    if (status != REEL_OK) return status;
-    if (r->g->settings.q8) status = reel_places_quantise(r->env, c->files, c->params);
-    if (status == REEL_OK) status = denoise_with(r, c);
-    reel_component_close(&c);
+    reel_experts experts = {.g = r->g,
+                            .text = &r->rows,
+                            .condition = &r->condition,
+                            .n_groups = reel_denoise_n_groups(r->denoise),
+                            .n_rows = reel_denoise_is_guided(r->denoise) ? 2 : 1,
+                            .tick = tick,
+                            .tick_context = r};
+    status = reel_denoise_run(r->denoise, reel_experts_evaluate, &experts, after_step, r);
+    reel_experts_close(&experts);
     return status;
 }
 
@@ -447,6 +420,7 @@ reel_status reel_generate_run(reel_generate *g, reel_event_fn *on_event, reel_ca
     reel_resume_close(&r.resume);
     reel_denoise_free(&r.denoise);
     reel_canvas_deinit(&r.canvas);
+    reel_condition_deinit(r.env, &r.condition);
     reel_text_rows_deinit(r.env, &r.rows);
     return status;
 }

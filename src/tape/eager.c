@@ -7,7 +7,7 @@ void reel_eager_run(reel_tape *t, const reel_record *r) {
     reel_call call;
     for (int i = 0; i < r->n_out; i++) {
         reel_value *v = &t->value[r->out + i];
-        const int64_t bytes = reel_shape_count(&v->shape) * reel_dtype_bytes(v->dtype);
+        const int64_t bytes = reel_dtype_size(v->dtype, reel_shape_count(&v->shape));
         if (r->op->view)
             v->data = t->value[r->in[0]].data;
         else if (!(v->data = reel_alloc(t->env, bytes, "eager")))

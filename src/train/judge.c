@@ -261,9 +261,11 @@ static reel_status open_learner(judge_trainer *r) {
 
 static reel_status open_data(judge_trainer *r) {
     const reel_recipe *o = r->recipe;
-    reel_status status = reel_pool_new(r->env, &r->train, &r->size, 1, o->data.pool, &r->pool);
+    const reel_source train = reel_source_of_world(&r->train),
+                      held = reel_source_of_world(&r->held);
+    reel_status status = reel_pool_new(r->env, &train, &r->size, 1, o->data.pool, &r->pool);
     if (status == REEL_OK)
-        status = reel_pool_new(r->env, &r->held, &r->size, 1, o->data.validation, &r->held_out);
+        status = reel_pool_new(r->env, &held, &r->size, 1, o->data.validation, &r->held_out);
     if (status != REEL_OK) return status;
     reel_run_tell(r->options, "judge", "prepare", "rendering %lld held-out clips",
                   (long long)o->data.validation);

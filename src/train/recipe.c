@@ -14,6 +14,7 @@ typedef enum field_kind {
     FIELD_TEXT,
     FIELD_LIST,
     FIELD_DECAY,
+    FIELD_PATHS,
     FIELD_RULES,   /* with n_rules in front */
     FIELD_BUCKETS, /* with n_buckets in front */
 } field_kind;
@@ -44,6 +45,8 @@ static const field fields[] = {
     {"run", "validate_minutes", FIELD_REAL, IN(run, validate_minutes), 0, 1e6, true},
     {"run", "validate_steps", FIELD_INT, IN(run, validate_steps), 0, 1e9, true},
     {"run", "log_steps", FIELD_INT, IN(run, log_steps), 1, 1e9, true},
+    {"run", "samples", FIELD_INT, IN(run, samples), 0, 16, true},
+    {"run", "sample_steps", FIELD_INT, IN(run, sample_steps), 1, 1000, true},
     REAL(optimiser, warmup, 0, 1e9),
     {"optimiser", "decay", FIELD_DECAY, IN(optimiser, decay), 0, 0, true},
     {"optimiser", "decay_fraction", FIELD_REAL, IN(optimiser, decay_fraction), 0, 1, true},
@@ -66,6 +69,7 @@ static const field fields[] = {
     REAL(data, fresh, 0, 1e6),
     WHOLE(data, validation, 1, 4096),
     TEXT(data, cache),
+    {"data", "clips", FIELD_PATHS, IN(data, clips), 0, 0, false},
     WHOLE(vae, base_dim, 4, 4096),
     WHOLE(vae, decoder_base_dim, 4, 4096),
     WHOLE(vae, z_dim, 1, 1024),
@@ -83,6 +87,7 @@ static const field fields[] = {
     REAL(vae, pca_final, 0, 1e6),
     WHOLE(vae, pca_steps, 1, 1e9),
     REAL(vae, noise, 0, 100),
+    WHOLE(vae, linear_path, 0, 1),
     TEXT(vae, init),
     WHOLE(dit, num_attention_heads, 1, 1024),
     WHOLE(dit, attention_head_dim, 2, 4096),
@@ -108,6 +113,7 @@ static const field fields[] = {
     REAL(dit, shift, 1e-3, 1000),
     WHOLE(dit, shift_tokens, 1, 1 << 24),
     TEXT(dit, objective),
+    REAL(dit, vlb, 0, 1000),
     WHOLE(text, d_model, 1, 65536),
     WHOLE(text, d_kv, 1, 4096),
     WHOLE(text, d_ff, 1, 1 << 20),
@@ -120,6 +126,10 @@ static const field fields[] = {
     WHOLE(judge, features, 1, 65536),
     REAL(judge, soften, 0, 1),
     REAL(judge, smoothing, 0, 0.9),
+    WHOLE(depth, channels, 1, 4096),
+    WHOLE(depth, blocks, 1, 16),
+    WHOLE(depth, mid, 1, 1024),
+    TEXT(depth, vae),
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
@@ -132,7 +142,9 @@ reel_recipe reel_recipe_default(void) {
                 .steps = 10000,
                 .checkpoint_minutes = 10,
                 .validate_minutes = 10,
-                .log_steps = 10},
+                .log_steps = 10,
+                .samples = 4,
+                .sample_steps = 12},
         .optimiser = {.warmup = 100,
                       .decay = REEL_DECAY_LINEAR,
                       .decay_fraction = 0.3,
@@ -189,7 +201,8 @@ reel_recipe reel_recipe_default(void) {
                 .t_std = 1,
                 .shift = 2,
                 .shift_tokens = 144,
-                .objective = "flow"},
+                .objective = "flow",
+                .vlb = 1e-3},
         .text = {.d_model = 192,
                  .d_kv = 48,
                  .d_ff = 512,
@@ -201,6 +214,7 @@ reel_recipe reel_recipe_default(void) {
                   .features = 256,
                   .soften = 0.25,
                   .smoothing = 0.02},
+        .depth = {.channels = 144, .blocks = 2, .mid = 32},
     };
 }
 
@@ -293,11 +307,39 @@ static reel_status read_text(const reel_json *at, const field *f, char *out) {
     const reel_status status = reel_json_string(at, f->key, &text);
     if (status != REEL_OK) return status;
     if (strlen(text) >= REEL_RECIPE_TEXT)
-        return reel_json_fail(at, REEL_E_FORMAT, "%s is longer than %d bytes", f->key,
-                              REEL_RECIPE_TEXT - 1);
+        return reel_json_fail(at, REEL_E_FORMAT, "%s is longer than %d bytes",
+                              f->key ? f->key : "it", REEL_RECIPE_TEXT - 1);
     memset(out, 0, REEL_RECIPE_TEXT);
     snprintf(out, REEL_RECIPE_TEXT, "%s", text);
     return REEL_OK;
+}
+
+/* A path, or a list of them. */
+static reel_status read_paths(const reel_json *at, const field *f, reel_recipe_paths *out) {
+    const char *one;
+    reel_json list;
+    reel_recipe_paths made = {0};
+    field item = {.key = f->key};
+    if (reel_json_string(at, f->key, &one) == REEL_OK) {
+        made.n = one[0] ? 1 : 0;
+        const reel_status status = read_text(at, &item, made.item[0]);
+        if (status == REEL_OK) *out = made;
+        return status;
+    }
+    reel_env_clear(reel_json_env(at)); /* then a list */
+    reel_status status = reel_json_array(at, f->key, &list);
+    if (status != REEL_OK) return status;
+    made.n = reel_json_count(&list);
+    if (made.n > REEL_RECIPE_PATHS)
+        return reel_json_fail(&list, REEL_E_FORMAT, "wanted at most %d paths, got %lld",
+                              REEL_RECIPE_PATHS, (long long)made.n);
+    item.key = NULL;
+    for (int64_t i = 0; i < made.n && status == REEL_OK; i++) {
+        const reel_json path = reel_json_item(&list, i);
+        status = read_text(&path, &item, made.item[i]);
+    }
+    if (status == REEL_OK) *out = made;
+    return status;
 }
 
 static reel_status read_field(const reel_json *at, const field *f, reel_recipe *r) {
@@ -317,6 +359,8 @@ static reel_status read_field(const reel_json *at, const field *f, reel_recipe *
         status = reel_json_choice(at, f->key, decays, 3, &word);
         if (status == REEL_OK) *(int64_t *)out = word;
         return status;
+    case FIELD_PATHS:
+        return read_paths(at, f, out);
     case FIELD_RULES:
         return read_rules(at, f->key, r);
     default:
@@ -387,7 +431,8 @@ reel_status reel_recipe_set(reel_env *env, const char *assignment, reel_recipe *
     const int n_section = (int)(dot - assignment), n_key = (int)(equals - dot - 1);
     bool is_text = false;
     for (int i = 0; i < N_FIELDS; i++)
-        if (fields[i].kind == FIELD_TEXT || fields[i].kind == FIELD_DECAY)
+        if (fields[i].kind == FIELD_TEXT || fields[i].kind == FIELD_DECAY ||
+            (fields[i].kind == FIELD_PATHS && equals[1] != '['))
             is_text = is_text || ((int)strlen(fields[i].key) == n_key &&
                                   strncmp(fields[i].key, dot + 1, (size_t)n_key) == 0 &&
                                   strncmp(fields[i].section, assignment, (size_t)n_section) == 0);
@@ -417,6 +462,12 @@ static void write_field(reel_json_out *out, const field *f, const reel_recipe *r
         return;
     case FIELD_DECAY:
         reel_json_out_string(out, decays[*(const int64_t *)at]);
+        return;
+    case FIELD_PATHS:
+        reel_json_out_array_begin(out);
+        for (int64_t i = 0; i < ((const reel_recipe_paths *)at)->n; i++)
+            reel_json_out_string(out, ((const reel_recipe_paths *)at)->item[i]);
+        reel_json_out_end(out);
         return;
     case FIELD_LIST:
         reel_json_out_array_begin(out);
@@ -502,6 +553,8 @@ static int64_t field_bytes(const field *f) {
         return REEL_RECIPE_TEXT;
     case FIELD_LIST:
         return sizeof(reel_recipe_list);
+    case FIELD_PATHS:
+        return sizeof(reel_recipe_paths);
     case FIELD_BUCKETS:
         return sizeof(int64_t) + sizeof(reel_bucket) * REEL_RECIPE_BUCKETS;
     default:

@@ -10,13 +10,24 @@
 #include "data/buckets.h"
 #include "train/learner.h"
 
-enum { REEL_RECIPE_LIST = 8, REEL_RECIPE_TEXT = 256, REEL_RECIPE_BUCKETS = 12 };
+enum {
+    REEL_RECIPE_LIST = 8,
+    REEL_RECIPE_TEXT = 256,
+    REEL_RECIPE_BUCKETS = 12,
+    REEL_RECIPE_PATHS = 8,
+};
 
 /* A list of whole numbers. */
 typedef struct reel_recipe_list {
     int64_t n;
     int64_t item[REEL_RECIPE_LIST];
 } reel_recipe_list;
+
+/* Paths; what is behind the last one is zero. */
+typedef struct reel_recipe_paths {
+    int64_t n;
+    char item[REEL_RECIPE_PATHS][REEL_RECIPE_TEXT];
+} reel_recipe_paths;
 
 typedef enum reel_decay { REEL_DECAY_CONSTANT, REEL_DECAY_LINEAR, REEL_DECAY_COSINE } reel_decay;
 
@@ -29,6 +40,8 @@ typedef struct reel_recipe {
         double validate_minutes;   /* between validations; 0: by steps alone */
         int64_t validate_steps;    /* 0: by time alone */
         int64_t log_steps;         /* a line of metrics every so many steps */
+        int64_t samples;           /* clips a dit shows at each validation; 0: none */
+        int64_t sample_steps;      /* of the sampler that makes them */
     } run;
     struct {
         double warmup;         /* steps */
@@ -43,7 +56,8 @@ typedef struct reel_recipe {
         reel_rule rule[REEL_MAX_RULES];
     } optimiser;
     struct {
-        int64_t seed; /* of the world; held-out clips have another split, not another seed */
+        int64_t seed; /* of the world; held-out clips have another split, not another seed. Of
+                         clips of one's own: of their order */
         double fps;
         int64_t n_buckets;
         reel_bucket bucket[REEL_RECIPE_BUCKETS];
@@ -53,6 +67,7 @@ typedef struct reel_recipe {
                                (dit) or for ever, replacing the oldest (vae) */
         int64_t validation; /* held-out clips that are measured */
         char cache[REEL_RECIPE_TEXT]; /* folder of cached latents; "": inside the run folder */
+        reel_recipe_paths clips; /* folders, .tar files, videos; none: the world (data/clips.h) */
     } data;
     struct {
         int64_t base_dim, decoder_base_dim, z_dim, num_res_blocks, patch_size;
@@ -62,6 +77,7 @@ typedef struct reel_recipe {
         double kl, l1, mse;          /* weights of the terms */
         double pca, pca_final;       /* weight of staying near the linear code: first, last */
         int64_t pca_steps;           /* over which it falls */
+        int64_t linear_path;         /* whether the linear code stands beside the networks */
         double noise;                /* decoder stage: sigma of the noise on latents */
         char init[REEL_RECIPE_TEXT]; /* folder whose vae/ the weights start from; "": none */
     } vae;
@@ -85,6 +101,7 @@ typedef struct reel_recipe {
         double shift;            /* of t, at shift_tokens tokens; grows as the root */
         int64_t shift_tokens;
         char objective[REEL_RECIPE_TEXT]; /* "flow", "epsilon", "v", "learned" */
+        double vlb; /* learned: the weight of the variational bound, Improved DDPM's lambda */
     } dit;
     struct {
         int64_t d_model, d_kv, d_ff, num_heads, num_layers, tokens;
@@ -98,6 +115,10 @@ typedef struct reel_recipe {
         double soften;    /* share of clips at half their sharpness */
         double smoothing; /* of the true answers */
     } judge;
+    struct {
+        int64_t channels, blocks, mid; /* as of models/depth/depth.h */
+        char vae[REEL_RECIPE_TEXT];    /* folder of the trained VAE */
+    } depth;
 } reel_recipe;
 
 reel_recipe reel_recipe_default(void);

@@ -81,6 +81,35 @@ static void test_recipe_set_changes_one_field(void **state) {
     reel_env_free(&env);
 }
 
+static void test_recipe_clips_are_a_path_or_several(void **state) {
+    (void)state;
+    reel_env *env = test_env();
+    reel_recipe r = reel_recipe_default(), other = r;
+    assert_int_equal(r.data.clips.n, 0);
+    assert_int_equal(reel_recipe_set(env, "data.clips=my clips", &r), REEL_OK);
+    assert_int_equal(r.data.clips.n, 1);
+    assert_string_equal(r.data.clips.item[0], "my clips");
+    assert_int_equal(reel_recipe_compatible(env, &other, &r), REEL_E_ARG); /* other data */
+    reel_env_clear(env);
+    assert_int_equal(reel_recipe_set(env, "data.clips=[\"a\",\"b.tar\"]", &r), REEL_OK);
+    assert_int_equal(r.data.clips.n, 2);
+    assert_string_equal(r.data.clips.item[1], "b.tar");
+    char *text;
+    int64_t bytes;
+    assert_int_equal(reel_recipe_write(env, &r, &text, &bytes), REEL_OK);
+    assert_int_equal(reel_recipe_parse(env, text, bytes, "again", &other), REEL_OK);
+    assert_int_equal(reel_recipe_compatible(env, &other, &r), REEL_OK);
+    reel_free(env, text);
+    assert_int_equal(reel_recipe_set(env, "data.clips=", &r), REEL_OK);
+    assert_int_equal(r.data.clips.n, 0);
+    assert_int_equal(reel_recipe_set(env, "data.clips=[1]", &r), REEL_E_FORMAT);
+    reel_env_clear(env);
+    assert_int_equal(reel_recipe_parse(env, "{\"data\":{\"clips\":3}}", 20, "x", &r),
+                     REEL_E_FORMAT);
+    assert_non_null(strstr(reel_env_message(env), "clips"));
+    reel_env_free(&env);
+}
+
 static void test_recipe_rate_warms_up_and_decays(void **state) {
     (void)state;
     reel_recipe r = reel_recipe_default();
@@ -103,6 +132,7 @@ int main(void) {
         cmocka_unit_test(test_recipe_unknown_words_are_named_with_what_is_known),
         cmocka_unit_test(test_recipe_writes_what_it_reads),
         cmocka_unit_test(test_recipe_set_changes_one_field),
+        cmocka_unit_test(test_recipe_clips_are_a_path_or_several),
         cmocka_unit_test(test_recipe_rate_warms_up_and_decays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,8 +9,9 @@
 #include "base/folder.h"
 #include "base/json.h"
 
-enum { MAX_CURVES = 64, NAME_BYTES = 64, MAX_POINTS = 400, MAX_PICTURES = 6, PATH_BYTES = 4096 };
+enum { MAX_CURVES = 64, NAME_BYTES = 64, MAX_POINTS = 400, MAX_SETS = 4, PATH_BYTES = 4096 };
 enum { WIDTH = 360, HEIGHT = 150, EDGE = 28 };
+enum { MOST_WORDS = 1 << 16 };
 static const int64_t most_bytes = (int64_t)1 << 30;
 
 /* One number over steps. */
@@ -203,6 +204,48 @@ static void put_base64(report *r, const unsigned char *data, int64_t bytes) {
     put(r, chunk, n);
 }
 
+/* The words below a picture, when there are any. */
+static reel_status put_words(report *r, const char *picture) {
+    char *text;
+    int64_t bytes;
+    const char *path =
+        reel_arena_printf(&r->arena, "%.*s.txt", (int)(strlen(picture) - 4), picture);
+    if (!path) return REEL_E_NOMEM;
+    if (!reel_path_exists(path)) return REEL_OK;
+    const reel_status status = reel_file_read(r->env, path, MOST_WORDS, &text, &bytes);
+    if (status != REEL_OK) return status;
+    say(r, "<figcaption>");
+    say_text(r, text);
+    say(r, "</figcaption>");
+    reel_free(r->env, text);
+    return REEL_OK;
+}
+
+static reel_status put_picture(report *r, const char *path) {
+    char *data;
+    int64_t bytes;
+    const reel_status status = reel_file_read(r->env, path, most_bytes, &data, &bytes);
+    if (status != REEL_OK) return status;
+    say(r, "<figure class='sample'><img src='data:image/png;base64,");
+    put_base64(r, (const unsigned char *)data, bytes);
+    say(r, "'>");
+    reel_free(r->env, data);
+    const reel_status words = put_words(r, path);
+    say(r, "</figure>\n");
+    return words;
+}
+
+/* How much of a name says which set it is of: up to its second '-', or to the ending. */
+static int set_length(const char *name) {
+    const char *dash = strchr(name, '-');
+    const char *second = dash ? strchr(dash + 1, '-') : NULL;
+    return (int)(second ? second - name : (long)strlen(name) - 4);
+}
+
+static bool same_set(const char *a, const char *b) {
+    return set_length(a) == set_length(b) && memcmp(a, b, (size_t)set_length(a)) == 0;
+}
+
 static reel_status draw_pictures(report *r, const char *folder) {
     char path[PATH_BYTES];
     const char *const *name;
@@ -210,19 +253,22 @@ static reel_status draw_pictures(report *r, const char *folder) {
     snprintf(path, sizeof path, "%s/samples", folder);
     if (!reel_path_exists(path)) return REEL_OK;
     reel_status status = reel_folder_list(r->env, &r->arena, path, "", ".png", &name, &n);
-    for (int64_t i = n - 1; i >= 0 && i >= n - MAX_PICTURES && status == REEL_OK; i--) {
-        char *data;
-        int64_t bytes;
-        const char *file = reel_arena_printf(&r->arena, "%s/samples/%s", folder, name[i]);
-        if (!file) return REEL_E_NOMEM;
-        status = reel_file_read(r->env, file, most_bytes, &data, &bytes);
-        if (status != REEL_OK) return status;
+    int64_t end = n;
+    for (int k = 0; k < MAX_SETS && end > 0 && status == REEL_OK; k++) {
+        int64_t first = end - 1;
+        while (first > 0 && same_set(name[first - 1], name[end - 1]))
+            first--;
+        const char *set =
+            reel_arena_printf(&r->arena, "%.*s", set_length(name[first]), name[first]);
+        if (!set) return REEL_E_NOMEM;
         say(r, "<h2>");
-        say_text(r, name[i]);
-        say(r, "</h2><img src='data:image/png;base64,");
-        put_base64(r, (const unsigned char *)data, bytes);
-        say(r, "'>\n");
-        reel_free(r->env, data);
+        say_text(r, set);
+        say(r, "</h2>\n");
+        for (int64_t i = first; i < end && status == REEL_OK; i++) {
+            const char *file = reel_arena_printf(&r->arena, "%s/samples/%s", folder, name[i]);
+            status = file ? put_picture(r, file) : REEL_E_NOMEM;
+        }
+        end = first;
     }
     return status == REEL_OK ? r->status : status;
 }
@@ -250,7 +296,8 @@ static void begin_page(report *r, const char *title) {
         "</title><style>body{font:14px system-ui,sans-serif;margin:2em;max-width:1200px;"
         "color:#222;background:#fff}figure{display:inline-block;margin:0 12px 12px 0;width:%dpx}"
         "svg{width:100%%;background:#f6f6f4}polyline{fill:none;stroke:#b5432a;stroke-width:1.5}"
-        "text{font-size:10px;fill:#666}img{max-width:100%%}pre{white-space:pre-wrap;color:#555}"
+        "text{font-size:10px;fill:#666}img{max-width:100%%}.sample{width:auto;max-width:100%%}"
+        "pre{white-space:pre-wrap;color:#555}"
         "</style><h1>",
         WIDTH);
     say_text(r, title);

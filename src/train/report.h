@@ -10,7 +10,9 @@
 #include "base/env.h"
 
 /* Writes folder/report.html from folder/metrics.jsonl, folder/recipe.json and
- * folder/samples/NAME.png (the last six by name; there may be none). */
+ * folder/samples/NAME.png, with the text of NAME.txt below it where there is one. Pictures whose
+ * names differ behind the last '-' alone ("step-0000000100-00") belong together; the last four such
+ * sets by name are shown, the newest first (there may be none). */
 REEL_MUST_USE reel_status reel_report_write(reel_env *env, const char *folder, const char *title);
 
 #endif

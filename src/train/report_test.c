@@ -40,6 +40,10 @@ static void test_report_draws_what_the_folder_holds(void **state) {
     put_file(env, folder, "recipe.json", "{\"a\":\"<b>&\"}");
     assert_int_equal(reel_folder_make(env, place(folder, "samples", path)), REEL_OK);
     put_file(env, folder, "samples/x.png", "Man!");
+    for (int i = 0; i < 2; i++) { /* a set of two, with a prompt below the second */
+        put_file(env, folder, i ? "samples/step-9-01.png" : "samples/step-9-00.png", "Ma");
+        put_file(env, folder, "samples/step-9-01.txt", "a <red> ball");
+    }
     assert_int_equal(reel_report_write(env, folder, "a <run>"), REEL_OK);
     assert_int_equal(
         reel_file_read(env, place(folder, "report.html", path), 1 << 20, &page, &bytes), REEL_OK);
@@ -49,13 +53,18 @@ static void test_report_draws_what_the_folder_holds(void **state) {
                                  "swap color <b>0.75</b>",
                                  "bad&lt;name>",
                                  "base64,TWFuIQ=='",
+                                 "<h2>step-9</h2>",
+                                 "base64,TWE='></figure>",
+                                 "base64,TWE='><figcaption>a &lt;red> ball</figcaption>",
                                  "&lt;b>&amp;"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(page, parts[i])) fail_msg("lacks %s in\n%s", parts[i], page);
     assert_null(strstr(page, "http"));
     reel_free(env, page);
-    const char *const made[] = {"metrics.jsonl", "recipe.json", "samples/x.png", "report.html"};
-    for (int i = 0; i < 4; i++)
+    const char *const made[] = {
+        "metrics.jsonl",         "recipe.json",           "samples/x.png",        "report.html",
+        "samples/step-9-00.png", "samples/step-9-01.png", "samples/step-9-01.txt"};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         unlink(place(folder, made[i], path));
     rmdir(place(folder, "samples", path));
     assert_int_equal(rmdir(folder), 0);

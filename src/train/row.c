@@ -4,15 +4,32 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "diffusion/schedule.h"
 #include "models/wan/dit.h"
 
 static const char tag[] = "row";
 
 reel_objective reel_objective_parse(const char *name) {
-    static const char *const names[] = {"flow", "epsilon", "v"};
+    static const char *const names[] = {"flow", "epsilon", "v", "learned"};
     for (int i = 0; i < REEL_OBJECTIVE_COUNT; i++)
         if (strcmp(name, names[i]) == 0) return (reel_objective)i;
     return REEL_OBJECTIVE_COUNT;
+}
+
+/* What only a learned variance needs. */
+static bool init_learned(reel_row *row) {
+    float **const each[] = {&row->middle, &row->half, &row->shift, &row->least};
+    for (int i = 0; i < 4; i++) {
+        *each[i] = reel_calloc(row->env, row->T, sizeof(float), tag);
+        if (!*each[i]) return false;
+    }
+    row->alphas = reel_calloc(row->env, REEL_ROW_TIMESTEPS, sizeof *row->alphas, tag);
+    if (!row->alphas) return false;
+    reel_schedule schedule = reel_schedule_default();
+    schedule.num_train_timesteps = REEL_ROW_TIMESTEPS;
+    schedule.beta_schedule = REEL_BETA_COSINE;
+    reel_schedule_alphas_cumprod(&schedule, row->alphas);
+    return true;
 }
 
 reel_status reel_row_init(reel_env *env, const reel_row_options *o, reel_row *row) {
@@ -38,6 +55,7 @@ reel_status reel_row_init(reel_env *env, const reel_row_options *o, reel_row *ro
                       .ids = reel_calloc(env, N * X, sizeof(int32_t), tag),
                       .key_mask = reel_calloc(env, N * X, 1, tag),
                       .text_mask = reel_calloc(env, N * X, sizeof(float), tag)};
+    if (o->objective == REEL_OBJECTIVE_LEARNED && !init_learned(row)) return REEL_E_NOMEM;
     const void *all[] = {row->clip,         row->tokens, row->target,    row->weight,
                          row->level,        row->map,    row->positions, row->offsets,
                          row->text_offsets, row->ids,    row->key_mask,  row->text_mask};
@@ -47,9 +65,10 @@ reel_status reel_row_init(reel_env *env, const reel_row_options *o, reel_row *ro
 }
 
 void reel_row_deinit(reel_row *row) {
-    void *all[] = {row->clip,         row->tokens, row->target,    row->weight,
-                   row->level,        row->map,    row->positions, row->offsets,
-                   row->text_offsets, row->ids,    row->key_mask,  row->text_mask};
+    void *all[] = {row->clip,     row->tokens,    row->target,  row->weight,       row->level,
+                   row->map,      row->positions, row->offsets, row->text_offsets, row->ids,
+                   row->key_mask, row->text_mask, row->middle,  row->half,         row->shift,
+                   row->least,    row->alphas};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) reel_free(row->env, all[i]);
     *row = (reel_row){0};
@@ -106,12 +125,48 @@ static double cosine_alpha(double t) {
     return fmax(f * f / (f0 * f0), 1e-8);
 }
 
-static mixture mixture_of(reel_objective objective, double t) {
-    if (objective == REEL_OBJECTIVE_FLOW) return (mixture){(float)(1 - t), (float)t, -1, 1};
-    const double alpha = cosine_alpha(t);
+/* The whole timestep of a level. */
+static int64_t timestep_of(double t) {
+    const int64_t k = (int64_t)floor(t * REEL_ROW_TIMESTEPS);
+    return k < 0 ? 0 : k < REEL_ROW_TIMESTEPS ? k : REEL_ROW_TIMESTEPS - 1;
+}
+
+static mixture mixture_of(const reel_row *row, double t) {
+    if (row->objective == REEL_OBJECTIVE_FLOW) return (mixture){(float)(1 - t), (float)t, -1, 1};
+    const double alpha =
+        row->objective == REEL_OBJECTIVE_LEARNED ? row->alphas[timestep_of(t)] : cosine_alpha(t);
     const float signal = (float)sqrt(alpha), noise = (float)sqrt(1 - alpha);
-    if (objective == REEL_OBJECTIVE_EPSILON) return (mixture){signal, noise, 0, 1};
-    return (mixture){signal, noise, -noise, signal};
+    if (row->objective == REEL_OBJECTIVE_V) return (mixture){signal, noise, -noise, signal};
+    return (mixture){signal, noise, 0, 1};
+}
+
+/* Of the reverse step at timestep k: q(x_{k-1} | x_k, x_0) and the range of the learned variance
+ * (DDPM eq. 7, Improved DDPM eq. 15). */
+typedef struct reverse {
+    double beta, small; /* the upper bound of the variance, and the posterior's, the lower */
+    double shift;       /* mu_q - mu = sqrt(shift) (eps - prediction) */
+} reverse;
+
+static reverse reverse_at(const double *alphas, int64_t k) {
+    const double a = alphas[k], before = k ? alphas[k - 1] : 1, alpha = a / before;
+    const double beta = 1 - alpha;
+    return (reverse){.beta = beta,
+                     .small = (1 - before) / (1 - a) * beta,
+                     .shift = beta * beta / (alpha * (1 - a))};
+}
+
+/* The last step has no posterior variance: its neighbour's bounds it from below, and what is
+ * learned is the likelihood of x_0 itself. */
+static void fill_variance(reel_row *row, int64_t token, int64_t n, double t) {
+    const int64_t k = timestep_of(t);
+    const reverse r = reverse_at(row->alphas, k);
+    const double low = log(k ? r.small : reverse_at(row->alphas, 1).small), high = log(r.beta);
+    for (int64_t i = token; i < token + n; i++) {
+        row->middle[i] = (float)((high + low) / 2);
+        row->half[i] = (float)((high - low) / 2);
+        row->shift[i] = (float)r.shift;
+        row->least[i] = (float)(k ? r.small : 0);
+    }
 }
 
 typedef struct filling {
@@ -152,9 +207,10 @@ static void fill_clip(void *context, int64_t i, int lane) {
     const reel_row_clip *clip = &row->clip[i];
     const reel_latent_clip *x = &clip->latent;
     const int64_t p = row->patch, width = row->z * p * p, h = x->h / p, w = x->w / p;
-    const mixture noised = mixture_of(row->objective, clip->t), clean = {1, 0, -1, 0};
+    const mixture noised = mixture_of(row, clip->t), clean = {1, 0, -1, 0};
     float *target = row->target + clip->first * width;
     reel_rng_fill_normal(f->seed, f->stream, clip->noise, x->f * h * w * width, target);
+    if (row->alphas) fill_variance(row, clip->first, x->f * h * w, clip->t);
     for (int64_t k = 0; k < x->f * h * w; k++, target += width) {
         const int64_t frame = k / (h * w), y = k / w % h, at = k % w, token = clip->first + k;
         const bool known = (clip->known >> frame & 1) != 0;
@@ -179,6 +235,8 @@ static void fill_rest(reel_row *row) {
     memset(row->weight + end, 0, (size_t)n * sizeof(float));
     memset(row->map + end, 0, (size_t)n * sizeof(int32_t));
     memset(row->positions + 3 * end, 0, (size_t)(3 * n) * sizeof(int32_t));
+    for (int64_t i = end; i < row->T && row->alphas; i++) /* anything finite: it weighs nothing */
+        row->middle[i] = row->half[i] = row->shift[i] = row->least[i] = 0;
     for (int64_t i = 0; i <= row->N; i++) {
         row->offsets[i] = (int32_t)(i < row->n ? row->clip[i].first : end);
         row->text_offsets[i] = (int32_t)(i * row->X);
@@ -190,7 +248,8 @@ static void fill_rest(reel_row *row) {
 void reel_row_fill(reel_row *row, uint64_t seed) {
     filling f = {.row = row, .seed = seed, .stream = reel_rng_stream("row noise")};
     for (int64_t i = 0; i < row->N; i++) {
-        row->level[2 * i] = i < row->n ? (float)(1000 * row->clip[i].t) : 0;
+        const double t = i < row->n ? row->clip[i].t : 0;
+        row->level[2 * i] = row->alphas ? (float)timestep_of(t) : (float)(1000 * t);
         row->level[2 * i + 1] = 0;
     }
     reel_parallel_for(row->env->threads, row->n, fill_clip, &f);
@@ -199,14 +258,15 @@ void reel_row_fill(reel_row *row, uint64_t seed) {
 
 double reel_row_error(const reel_row *row, const float *prediction, int64_t i) {
     const reel_row_clip *clip = &row->clip[i];
-    const int64_t width = row->z * row->patch * row->patch;
+    const int64_t z = row->z, P = row->patch * row->patch;
+    const int64_t outputs = row->objective == REEL_OBJECTIVE_LEARNED ? 2 * z : z;
     const int64_t n = reel_row_tokens(row, &clip->latent);
     double sum = 0, total = 0;
-    for (int64_t k = clip->first; k < clip->first + n; k++) {
-        if (row->weight[k] == 0) continue;
-        total += (double)width;
-        for (int64_t j = 0; j < width; j++) {
-            const double d = (double)prediction[k * width + j] - (double)row->target[k * width + j];
+    for (int64_t k = clip->first * P; k < (clip->first + n) * P; k++) {
+        if (row->weight[k / P] == 0) continue;
+        total += (double)z;
+        for (int64_t j = 0; j < z; j++) {
+            const double d = (double)prediction[k * outputs + j] - (double)row->target[k * z + j];
             sum += d * d;
         }
     }

@@ -6,8 +6,10 @@
  * a segment of its own without text, weight or gradient.
  *
  *     flow:     x = (1 - t) x0 + t eps,  target eps - x0,  level 1000 t
- *     epsilon:  x = sqrt(a) x0 + sqrt(1 - a) eps,  target eps;   v: target sqrt(a) eps - sqrt(1-a)
- * x0
+ *     epsilon:  x = sqrt(a) x0 + sqrt(1 - a) eps,  target eps
+ *     v:        the same x,  target sqrt(a) eps - sqrt(1 - a) x0
+ *     learned:  as epsilon, at whole timesteps 0..999; the model's second half of channels, in
+ *               [-1,1], says where between beta and the posterior's the log variance lies
  *
  * with a the cumulative alpha of a cosine schedule at timestep t (Nichol & Dhariwal 2021). Frames
  * that are known have level 0, are not noised and weigh nothing.
@@ -19,18 +21,24 @@
 #define REEL_TRAIN_ROW_H
 
 #include "data/latents.h"
+#include "tape/tape.h"
 
 typedef enum reel_objective {
     REEL_OBJECTIVE_FLOW,
     REEL_OBJECTIVE_EPSILON,
     REEL_OBJECTIVE_V,
+    REEL_OBJECTIVE_LEARNED, /* L_hybrid of Improved DDPM */
     REEL_OBJECTIVE_COUNT,
 } reel_objective;
 
-/* The objective with that name ("flow", "epsilon", "v"); REEL_OBJECTIVE_COUNT when none. */
+/* The objective with that name ("flow", "epsilon", "v", "learned"); REEL_OBJECTIVE_COUNT when none.
+ */
 reel_objective reel_objective_parse(const char *name);
 
-enum { REEL_ROW_FRAMES = 64 }; /* latent frames of a clip at most: the bits of a mask */
+enum {
+    REEL_ROW_FRAMES = 64,      /* latent frames of a clip at most: the bits of a mask */
+    REEL_ROW_TIMESTEPS = 1000, /* of the diffusion objectives */
+};
 
 /* One clip in a row. */
 typedef struct reel_row_clip {
@@ -51,7 +59,10 @@ typedef struct reel_row {
     float *tokens;         /* [T,C P]: channels slowest */
     float *target;         /* [T,P z]: channels fastest */
     float *weight;         /* [T]: 0 or 1 */
+    float *middle, *half;  /* [T]: of learned, log variance = middle + half v */
+    float *shift, *least;  /* [T]: the moment is shift (eps - prediction)^2 + least */
     float *level;          /* [2N]: clip i's is 2i, of its known frames 2i + 1 */
+    double *alphas;        /* [REEL_ROW_TIMESTEPS]: of learned, cumulative */
     int32_t *map;          /* [T]: which level */
     int32_t *positions;    /* [T,3] */
     int32_t *offsets;      /* [N+2] */
@@ -89,7 +100,12 @@ void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n);
  * stream "row noise", the clip's own indices). */
 void reel_row_fill(reel_row *row, uint64_t seed);
 
-/* The mean over weighing tokens of clip i of (prediction - target)^2. prediction f32 [T,P z]. */
+/* Records the loss of a prediction y [1,T,P z] f32 (learned: [1,T,P 2z], epsilon and variance of
+ * each position one after the other): the mean over what weighs of (y - target)^2, and for learned
+ * vlb * REEL_ROW_TIMESTEPS times the variational bound of the clips' timesteps. */
+reel_var reel_row_loss(reel_tape *tape, const reel_row *row, reel_var y, float vlb);
+
+/* The mean over weighing tokens of clip i of (prediction - target)^2; prediction as y above. */
 double reel_row_error(const reel_row *row, const float *prediction, int64_t i);
 
 #endif

@@ -20,7 +20,7 @@ typedef struct loop {
     double began_s, checkpoint_s, validate_s; /* on the clock */
     int64_t validated;                        /* the step of the last validation */
     /* since the last line of metrics */
-    double loss, flops, norm, window_s;
+    double loss, flops, norm, window_s, waited_s;
     int64_t n, samples;
     bool stop;
 } loop;
@@ -105,6 +105,7 @@ static reel_status write_step_line(loop *l) {
     put(&out, "rate", reel_recipe_rate(l->recipe, l->state.step));
     put(&out, "samples_per_s", e.samples_per_s);
     put(&out, "gflops_per_s", e.flops_per_s * 1e-9);
+    put(&out, "waiting", l->window_s > 0 ? l->waited_s / l->window_s : 0);
     if (e.ceiling_flops_per_s > 0) put(&out, "share", e.flops_per_s / e.ceiling_flops_per_s);
     reel_json_out_end(&out);
     const reel_status status = append_line(l, &out);
@@ -130,6 +131,7 @@ static reel_status validate(loop *l, bool at_end) {
         reel_json_out_deinit(&out);
     }
     if (status == REEL_OK && l->job->save) status = l->job->save(l->job->context, at_end);
+    if (status == REEL_OK && l->job->show) status = l->job->show(l->job->context);
     if (status == REEL_OK)
         status = reel_report_write(l->env, l->options->folder, l->options->folder);
     return status;
@@ -163,6 +165,7 @@ static reel_status step(loop *l) {
     l->flops += done.result.flops;
     l->samples += done.samples;
     l->window_s += took;
+    l->waited_s += done.waited_s;
     return REEL_OK;
 }
 
@@ -172,7 +175,7 @@ static reel_status step_and_tell(loop *l) {
     tell(l, "step", NULL);
     if (l->state.step % l->recipe->run.log_steps != 0) return REEL_OK;
     status = write_step_line(l);
-    l->loss = l->norm = l->flops = l->window_s = 0;
+    l->loss = l->norm = l->flops = l->window_s = l->waited_s = 0;
     l->n = l->samples = 0;
     return status;
 }

@@ -13,6 +13,7 @@
 typedef struct reel_job_step {
     reel_step_result result;
     int64_t samples;
+    double waited_s; /* for clips: rendering, decoding, encoding, packing before the step */
 } reel_job_step;
 
 /* What is trained. Functions get context; those marked so may be NULL. */
@@ -26,16 +27,40 @@ typedef struct reel_job {
     reel_status (*validate)(void *context, reel_json_out *out);
     /* Saves the model into the run folder: at each validation and at the end. May be NULL. */
     reel_status (*save)(void *context, bool at_end);
+    /* Shows what the saved model makes, behind each save: pictures into the run folder's samples/.
+     * May be NULL. */
+    reel_status (*show)(void *context);
     /* The program to profile. May be NULL. */
     reel_program *(*program)(void *context);
 } reel_job;
+
+/* Clips to be made with the model of a run, for people to look at. */
+typedef struct reel_sample_request {
+    const char *model;         /* folder of the model */
+    const char *const *prompt; /* [n] */
+    int64_t n;
+    reel_bucket size;
+    int64_t steps;
+    double fps;
+    uint64_t seed;
+} reel_sample_request;
+
+/* Receives clip i, u8 [F,H,W,3], borrowed. */
+typedef reel_status reel_sample_take(void *context, int64_t i, const uint8_t *rgb);
+
+/* Makes them; whoever has a pipeline, which training may not know. REEL_E_UNSUPPORTED when such a
+ * model cannot be sampled. */
+typedef reel_status reel_sample_make(reel_env *env, const reel_kernel_table *table,
+                                     const reel_sample_request *request, reel_sample_take *take,
+                                     void *context);
 
 typedef struct reel_run_options {
     const char *folder;
     const reel_recipe *recipe;
     double minutes; /* of wall time; 0: to the end of the recipe's steps */
     double ceiling_flops_per_s;
-    bool profile; /* after three steps: tell a table of kernels, stop */
+    bool profile;             /* after three steps: tell a table of kernels, stop */
+    reel_sample_make *sample; /* NULL: no samples are shown */
     reel_train_progress *progress;
     void *context;
 } reel_run_options;

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/json_out.h"
 #include "tensor/safetensors.h"
+#include "zoo/adapter.h"
 
 enum { PATH_BYTES = 4096, MOST_SMALL_BYTES = 1 << 28 };
 
@@ -116,6 +117,10 @@ static void write_own(reel_json_out *out, const reel_saved_model *m) {
     reel_json_out_real(out, m->fps);
     reel_json_out_key(out, "cfg_scale");
     reel_json_out_real(out, 3);
+    if (m->of_world) {
+        reel_json_out_key(out, "world");
+        reel_json_out_bool(out, true);
+    }
     reel_json_out_end(out);
 }
 
@@ -137,14 +142,13 @@ static reel_status join(reel_env *env, const char *path, const reel_json_out *in
 }
 
 static reel_status write_index(reel_env *env, const char *folder, const reel_saved_model *m,
-                               const reel_component_config *vae,
-                               const reel_scheduler_config *scheduler) {
+                               const reel_component_config *vae) {
     char path[PATH_BYTES];
     reel_model_index index = {.pipeline = "WanPipeline",
                               .has = {true, true, true},
                               .scheduler = true,
                               .tokenizer = true,
-                              .expand_timesteps = true};
+                              .expand_timesteps = m->expand_timesteps};
     const reel_component_config *const config[REEL_COMPONENT_COUNT] = {
         [REEL_COMPONENT_TRANSFORMER] = &m->transformer,
         [REEL_COMPONENT_VAE] = vae,
@@ -152,7 +156,7 @@ static reel_status write_index(reel_env *env, const char *folder, const reel_sav
     reel_json_out out, own;
     reel_json_out_init(&out, env);
     reel_json_out_init(&own, env);
-    reel_model_index_write(&out, &index, config, reel_scheduler_class(scheduler));
+    reel_model_index_write(&out, &index, config, reel_scheduler_class(&m->scheduler));
     write_own(&own, m);
     snprintf(path, sizeof path, "%s/model_index.json", folder);
     const reel_status status = join(env, path, &out, &own);
@@ -164,8 +168,6 @@ static reel_status write_index(reel_env *env, const char *folder, const reel_sav
 reel_status reel_save_model(reel_env *env, const char *folder, const reel_saved_model *m) {
     char path[PATH_BYTES];
     reel_component_config vae;
-    reel_scheduler_config scheduler = reel_scheduler_config_default();
-    scheduler.shift = m->shift;
     reel_status status = reel_read_part_config(env, m->vae, REEL_COMPONENT_VAE, &vae);
     if (status == REEL_OK) status = copy_vae(env, folder, m->vae);
     snprintf(path, sizeof path, "%s/tokenizer", folder);
@@ -174,8 +176,48 @@ reel_status reel_save_model(reel_env *env, const char *folder, const reel_saved_
         status = reel_save_part(env, folder, &m->text_encoder, m->text_encoder_weights);
     if (status == REEL_OK)
         status = reel_save_part(env, folder, &m->transformer, m->transformer_weights);
-    if (status == REEL_OK) status = write_scheduler(env, folder, &scheduler);
-    return status == REEL_OK ? write_index(env, folder, m, &vae, &scheduler) : status;
+    if (status == REEL_OK) status = write_scheduler(env, folder, &m->scheduler);
+    return status == REEL_OK ? write_index(env, folder, m, &vae) : status;
+}
+
+/* ---- adapters ---- */
+
+static reel_tensor average_of(const reel_learned *p) {
+    return (reel_tensor){REEL_F32, p->shape, p->average ? p->average : p->master};
+}
+
+/* The other half of a pair, by the name of its first. */
+static const reel_learned *find_learned(reel_learner *learner, const char *module) {
+    char name[REEL_NN_NAME_BYTES + 64];
+    snprintf(name, sizeof name, "%s.lora_B.weight", module);
+    for (int i = 0; i < reel_learner_count(learner); i++)
+        if (strcmp(reel_learner_at(learner, i)->name, name) == 0)
+            return reel_learner_at(learner, i);
+    return NULL;
+}
+
+reel_status reel_save_adapter(reel_env *env, const char *path, reel_learner *learner,
+                              const char *prefix, int64_t rank) {
+    static const char end[] = ".lora_A.weight";
+    reel_arena arena;
+    reel_arena_init(&arena, env, 1 << 14, "save");
+    reel_adapter_pair *pair = reel_arena_calloc(&arena, reel_learner_count(learner), sizeof *pair);
+    reel_status status = pair ? REEL_OK : REEL_E_NOMEM;
+    int64_t n = 0;
+    for (int i = 0; i < reel_learner_count(learner) && status == REEL_OK; i++) {
+        const reel_learned *a = reel_learner_at(learner, i);
+        const size_t length = strlen(a->name), skip = strlen(prefix);
+        if (length < skip + sizeof end || strncmp(a->name, prefix, skip) != 0 ||
+            strcmp(a->name + length - (sizeof end - 1), end) != 0)
+            continue;
+        char *module = reel_arena_printf(&arena, "%.*s", (int)(length - (sizeof end - 1)), a->name);
+        const reel_learned *b = module ? find_learned(learner, module) : NULL;
+        if (!b) status = REEL_E_NOMEM;
+        if (b) pair[n++] = (reel_adapter_pair){module + skip, average_of(a), average_of(b)};
+    }
+    if (status == REEL_OK) status = reel_adapter_write(env, path, pair, n, rank, (double)rank);
+    reel_arena_deinit(&arena);
+    return status;
 }
 
 /* ---- reading ---- */
@@ -193,6 +235,27 @@ reel_status reel_read_part_config(reel_env *env, const char *folder, reel_compon
     return status;
 }
 
+reel_status reel_load_component(const reel_component *part, const char *path, const char *prefix,
+                                reel_learner *learner) {
+    reel_params *declared = reel_learner_declared(learner);
+    const size_t skip = strlen(prefix);
+    reel_status status = REEL_OK;
+    for (int i = 0; i < reel_params_count(declared) && status == REEL_OK; i++) {
+        const char *name = reel_params_at(declared, i)->name;
+        if (strncmp(name, prefix, skip) != 0 || strstr(name, ".lora_")) continue;
+        const reel_param *from = reel_params_find(part->params, name + skip);
+        if (!from && part->config.kind == REEL_COMPONENT_VAE && !part->config.vae.linear_path &&
+            strncmp(name + skip, "linear_", 7) == 0)
+            continue; /* a model that had none may be given one */
+        if (!from)
+            status = reel_fail(part->env, REEL_E_FORMAT, "%s: has no %s", path, name + skip);
+        else
+            status = reel_learner_set(learner, name,
+                                      &(reel_tensor){from->dtype, from->shape, from->data});
+    }
+    return status;
+}
+
 reel_status reel_load_part(reel_env *env, const char *folder, reel_component_kind kind,
                            const char *prefix, reel_learner *learner,
                            reel_component_config *config) {
@@ -204,18 +267,7 @@ reel_status reel_load_part(reel_env *env, const char *folder, reel_component_kin
     if (status == REEL_OK)
         status = reel_component_open(env, &read, path, REEL_WEIGHTS_STORED, &part);
     if (status != REEL_OK) return status;
-    reel_params *declared = reel_learner_declared(learner);
-    const size_t skip = strlen(prefix);
-    for (int i = 0; i < reel_params_count(declared) && status == REEL_OK; i++) {
-        const char *name = reel_params_at(declared, i)->name;
-        if (strncmp(name, prefix, skip) != 0 || strstr(name, ".lora_")) continue;
-        const reel_param *from = reel_params_find(part->params, name + skip);
-        if (!from)
-            status = reel_fail(env, REEL_E_FORMAT, "%s: has no %s", path, name + skip);
-        else
-            status = reel_learner_set(learner, name,
-                                      &(reel_tensor){from->dtype, from->shape, from->data});
-    }
+    status = reel_load_component(part, path, prefix, learner);
     if (status == REEL_OK && config) *config = part->config;
     reel_component_close(&part);
     return status;

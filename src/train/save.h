@@ -19,24 +19,36 @@ typedef struct reel_saved_model {
     reel_params *transformer_weights, *text_encoder_weights;
     const char *vae;       /* folder whose vae/ is copied */
     const char *tokenizer; /* a spiece.model, copied */
-    double shift;          /* of the scheduler */
+    reel_scheduler_config scheduler;
+    bool expand_timesteps; /* the transformer takes a noise level for each token */
     /* what it was trained on, for those who ask for nothing else */
     int64_t width, height, frames, text_length;
     double fps;
+    bool of_world; /* from nothing, on reel's own world: it knows no more */
 } reel_saved_model;
 
 /* Writes all parts, the scheduler's configuration and model_index.json. */
 REEL_MUST_USE reel_status reel_save_model(reel_env *env, const char *folder,
                                           const reel_saved_model *model);
 
+/* Writes the averages of the low-rank paths whose names begin with prefix, of one rank, as an
+ * adapter (zoo/adapter.h) whose alpha is the rank. */
+REEL_MUST_USE reel_status reel_save_adapter(reel_env *env, const char *path, reel_learner *learner,
+                                            const char *prefix, int64_t rank);
+
 /* Reads folder/<part>/config.json. */
 REEL_MUST_USE reel_status reel_read_part_config(reel_env *env, const char *folder,
                                                 reel_component_kind kind,
                                                 reel_component_config *config);
 
-/* Gives every parameter the learner declared whose name begins with prefix the value that the part
- * stores under the rest of its name; config (may be NULL) becomes the part's. REEL_E_FORMAT or
- * REEL_E_SHAPE, naming what does not fit. */
+/* Gives every parameter the learner declared whose name begins with prefix, low-rank paths
+ * excepted, the value that an open part has under the rest of its name. name stands in messages. */
+REEL_MUST_USE reel_status reel_load_component(const reel_component *part, const char *name,
+                                              const char *prefix, reel_learner *learner);
+
+/* The same from a folder: gives every parameter the learner declared whose name begins with prefix
+ * the value that the part stores under the rest of its name; config (may be NULL) becomes the
+ * part's. REEL_E_FORMAT or REEL_E_SHAPE, naming what does not fit. */
 REEL_MUST_USE reel_status reel_load_part(reel_env *env, const char *folder,
                                          reel_component_kind kind, const char *prefix,
                                          reel_learner *learner, reel_component_config *config);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/folder.h"
 #include "base/rng.h"
 #include "data/pool.h"
@@ -13,6 +14,7 @@
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "ops/loss.h"
+#include "train/material.h"
 #include "train/pca.h"
 #include "train/save.h"
 
@@ -36,13 +38,16 @@ typedef struct vae_trainer {
     const reel_run_options *options;
     const reel_recipe *recipe;
     bool decoder; /* the second stage */
+    bool graft;   /* the linear path is new: of this run's principal components */
     reel_wan_vae_config config;
     int64_t factor_t, factor_s;
     reel_learner *learner;
+    reel_material material;
     reel_pool *pool, *held_out;
-    reel_bucket full; /* the first bucket: what is validated on */
-    float *pca_w, *pca_b;
-    float pca_weight; /* of this step */
+    reel_bucket full;              /* the first bucket: what is validated on */
+    float *pca_w, *pca_b;          /* into the linear code */
+    float *pca_inverse, *pca_mean; /* and back */
+    float pca_weight;              /* of this step */
     batch crops, clips, look;
     bool crops_ran_last;
 } vae_trainer;
@@ -61,6 +66,7 @@ reel_wan_vae_config reel_recipe_vae_config(const reel_recipe *r) {
     c.num_res_blocks = r->vae.num_res_blocks;
     c.is_residual = true;
     c.patch_size = r->vae.patch_size;
+    c.linear_path = r->vae.linear_path != 0;
     c.in_channels = c.out_channels = 3 * c.patch_size * c.patch_size;
     c.scale_factor_temporal = c.scale_factor_spatial = 0;
     for (int64_t i = 0; i < c.z_dim && i < REEL_WAN_VAE_CHANNELS; i++) {
@@ -68,6 +74,11 @@ reel_wan_vae_config reel_recipe_vae_config(const reel_recipe *r) {
         c.latents_std[i] = 1;
     }
     return c;
+}
+
+/* Whether the mean is pulled towards the linear code. */
+static bool pulled(const vae_trainer *r) {
+    return !r->decoder && r->recipe->vae.pca > 0;
 }
 
 /* ---- recording ---- */
@@ -143,7 +154,7 @@ static reel_status open_batch(vae_trainer *r, batch *a, reel_program_kind kind, 
     *a = (batch){.trainer = r, .B = B, .F = F, .H = H, .W = W};
     a->x = reel_calloc(r->env, B * F * H * W * 3, sizeof *a->x, tag);
     a->eps = reel_calloc(r->env, latent_elements(r, a), sizeof *a->eps, tag);
-    const bool coded = kind == REEL_PROGRAM_TRAIN && r->pca_w;
+    const bool coded = kind == REEL_PROGRAM_TRAIN && pulled(r);
     if (coded)
         a->patches =
             reel_calloc(r->env, latent_elements(r, a) / r->config.z_dim * patch_elements(r),
@@ -172,16 +183,21 @@ static uint64_t draw(const vae_trainer *r, const char *what, int64_t i, uint64_t
     return reel_rng_below((uint64_t)r->recipe->run.seed, reel_rng_stream(what), (uint64_t)i, n);
 }
 
-/* A clip that a crop fits into: the first from a random place on. */
-static reel_pool_clip draw_clip(const vae_trainer *r, const batch *a, int64_t i) {
+/* The first clip from a place on that holds a crop; one without pixels when none does. */
+static reel_pool_clip find_clip(const vae_trainer *r, const batch *a, int64_t from) {
     const int64_t n = reel_pool_count(r->pool);
-    const int64_t from = (int64_t)draw(r, "crop clip", i, (uint64_t)n);
     for (int64_t k = 0; k < n; k++) {
         const reel_pool_clip clip = reel_pool_at(r->pool, (from + k) % n);
         if (clip.size->frames >= a->F && clip.size->height >= a->H && clip.size->width >= a->W)
             return clip;
     }
     return (reel_pool_clip){0};
+}
+
+/* A clip that a crop fits into: the first from a random place on. */
+static reel_pool_clip draw_clip(const vae_trainer *r, const batch *a, int64_t i) {
+    const int64_t n = reel_pool_count(r->pool);
+    return find_clip(r, a, (int64_t)draw(r, "crop clip", i, (uint64_t)n));
 }
 
 /* Clip b's patches, in the order of pixels: frame, row, column, color. The first frame, which has a
@@ -237,14 +253,28 @@ static int64_t clips_made(const reel_recipe *r, int64_t step) {
     return r->data.pool_start + (int64_t)floor(r->data.fresh * (double)step);
 }
 
+/* Whole clips every now and then, while there are any; crops else. */
+static batch *choose_batch(vae_trainer *r, int64_t index) {
+    const int64_t every = r->recipe->vae.full_every;
+    const bool whole = every && index % every == every - 1;
+    return whole && find_clip(r, &r->clips, 0).rgb ? &r->clips : &r->crops;
+}
+
 static reel_status step(void *context, int64_t index, double rate, reel_job_step *done) {
     vae_trainer *r = context;
-    const int64_t every = r->recipe->vae.full_every;
-    batch *a = every && index % every == every - 1 ? &r->clips : &r->crops;
+    const double start = reel_clock_s();
     reel_status status = reel_pool_advance(r->pool, clips_made(r->recipe, index));
     if (status != REEL_OK) return status;
+    batch *a = choose_batch(r, index);
+    if (!find_clip(r, a, 0).rgb)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "none of the %lld clips in the pool holds a crop of vae.crop %lld and "
+                         "vae.crop_frames %lld; make them smaller, or data.pool larger",
+                         (long long)reel_pool_count(r->pool), (long long)r->recipe->vae.crop,
+                         (long long)r->recipe->vae.crop_frames);
     filling f = {.r = r, .a = a, .step = index};
     reel_parallel_for(r->env->threads, a->B, fill_crop, &f);
+    done->waited_s = reel_clock_s() - start;
     const double s = fmin(1, (double)index / (double)r->recipe->vae.pca_steps);
     r->pca_weight = (float)(r->recipe->vae.pca * (1 - s) + r->recipe->vae.pca_final * s);
     status = reel_program_step(a->program, rate, NULL, &done->result);
@@ -273,7 +303,7 @@ static reel_status show_clip(const vae_trainer *r, const reel_pool_clip *clip, u
         status = reel_picture_init(r->env, (int)W, (int)H, &picture);
         if (status != REEL_OK) break;
         memcpy(picture.pixels, (k % 2 ? decoded : clip->rgb) + at, (size_t)(W * H * 3));
-        status = reel_sheet_add(sheet, &picture, k % 2 ? label : "rendered");
+        status = reel_sheet_add(sheet, &picture, k % 2 ? label : r->material.held.noun);
         reel_picture_deinit(r->env, &picture);
     }
     return status;
@@ -371,7 +401,7 @@ static reel_status validate(void *context, reel_json_out *out) {
     if (status == REEL_OK) status = write_sheet(r, m.sheet);
     reel_sheet_free(&m.sheet);
     if (status == REEL_OK) {
-        if (!r->decoder) take_statistics(r, &m);
+        if (!r->decoder || r->graft) take_statistics(r, &m);
         put(out, "psnr", m.psnr / (double)n);
         put(out, "first_frame_psnr", m.first / (double)n);
         put(out, "least_psnr", m.least);
@@ -403,18 +433,34 @@ static reel_program *program(void *context) {
 
 /* ---- the start ---- */
 
+/* The first clip from place i on that has a patch of time; -1: they are all pictures. */
+static int64_t moving_clip(const vae_trainer *r, int64_t i, int64_t n) {
+    for (int64_t k = 0; k < n; k++)
+        if (reel_pool_at(r->pool, (i + k) % n).size->frames > r->factor_t) return (i + k) % n;
+    return -1;
+}
+
 /* PCA of patches of the first clips, drawn at random places on the latent grid. */
 static reel_status make_pca(vae_trainer *r) {
+    reel_run_tell(r->options, "vae", "prepare", "principal components of %d patches", PCA_PATCHES);
     const int64_t ft = r->factor_t, fs = r->factor_s, P = 3 * ft * fs * fs;
     const int64_t n_clips =
         reel_pool_count(r->pool) < PCA_CLIPS ? reel_pool_count(r->pool) : PCA_CLIPS;
     float *x = reel_alloc(r->env, PCA_PATCHES * P * (int64_t)sizeof *x, tag);
     r->pca_w = reel_alloc(r->env, r->config.z_dim * P * (int64_t)sizeof(float), tag);
     r->pca_b = reel_alloc(r->env, r->config.z_dim * (int64_t)sizeof(float), tag);
-    reel_status status = x && r->pca_w && r->pca_b ? REEL_OK : REEL_E_NOMEM;
+    r->pca_inverse = reel_alloc(r->env, r->config.z_dim * P * (int64_t)sizeof(float), tag);
+    r->pca_mean = reel_alloc(r->env, P * (int64_t)sizeof(float), tag);
+    const bool room = x && r->pca_w && r->pca_b && r->pca_inverse && r->pca_mean;
+    reel_status status = room ? REEL_OK : REEL_E_NOMEM;
+    if (status == REEL_OK && moving_clip(r, 0, n_clips) < 0)
+        status = reel_fail(r->env, REEL_E_ARG,
+                           "the first %lld clips are all pictures: a vae of video needs clips that "
+                           "move",
+                           (long long)n_clips);
     for (int64_t i = 0; i < PCA_PATCHES && status == REEL_OK; i++) {
-        const reel_pool_clip clip =
-            reel_pool_at(r->pool, (int64_t)draw(r, "pca clip", i, (uint64_t)n_clips));
+        const reel_pool_clip clip = reel_pool_at(
+            r->pool, moving_clip(r, (int64_t)draw(r, "pca clip", i, (uint64_t)n_clips), n_clips));
         const reel_bucket *s = clip.size;
         const reel_crop crop = {
             .frame = 1 + ft * (int64_t)draw(r, "pca frame", i, (uint64_t)((s->frames - 1) / ft)),
@@ -431,11 +477,21 @@ static reel_status make_pca(vae_trainer *r) {
                               (uint64_t)r->recipe->run.seed, &pca);
     if (status == REEL_OK) {
         reel_pca_layer(pca, r->pca_w, r->pca_b);
+        reel_pca_inverse_layer(pca, r->pca_inverse, r->pca_mean);
         reel_run_tell(r->options, "vae", "prepare", "as a linear code they give %.2f dB",
                       reel_psnr(pca->residual / 4));
     }
     reel_pca_free(r->env, &pca);
     reel_free(r->env, x);
+    return status;
+}
+
+static reel_status set_zero(vae_trainer *r, const reel_param *p) {
+    float *zero = reel_calloc(r->env, reel_shape_count(&p->shape), sizeof *zero, tag);
+    if (!zero) return REEL_E_NOMEM;
+    const reel_tensor value = {REEL_F32, p->shape, zero};
+    const reel_status status = reel_learner_set(r->learner, p->name, &value);
+    reel_free(r->env, zero);
     return status;
 }
 
@@ -447,13 +503,28 @@ static reel_status zero_branches(vae_trainer *r, reel_params *shapes) {
         if (!reel_pattern_match("*.conv2.weight", p->name) &&
             !reel_pattern_match("*.proj.weight", p->name))
             continue;
-        const int64_t n = reel_shape_count(&p->shape);
-        float *zero = reel_calloc(r->env, n, sizeof *zero, tag);
-        if (!zero) return REEL_E_NOMEM;
-        const reel_tensor value = {REEL_F32, p->shape, zero};
-        status = reel_learner_set(r->learner, p->name, &value);
-        reel_free(r->env, zero);
+        status = set_zero(r, p);
     }
+    return status;
+}
+
+static reel_status set(vae_trainer *r, const char *name, reel_shape shape, float *data) {
+    return reel_learner_set(r->learner, name, &(reel_tensor){REEL_F32, shape, data});
+}
+
+/* The linear path becomes the principal components, and the networks fall silent: the last layer of
+ * each begins at nothing, whatever was learned in front of it. */
+static reel_status graft_linear_path(vae_trainer *r) {
+    const int64_t z = r->config.z_dim, P = patch_elements(r);
+    reel_status status = set(r, "linear_encoder.weight", REEL_SHAPE(z, P, 1, 1, 1), r->pca_w);
+    if (status == REEL_OK) status = set(r, "linear_encoder.bias", REEL_SHAPE(z), r->pca_b);
+    if (status == REEL_OK)
+        status = set(r, "linear_decoder.weight", REEL_SHAPE(P, z, 1, 1, 1), r->pca_inverse);
+    if (status == REEL_OK) status = set(r, "linear_decoder.bias", REEL_SHAPE(P), r->pca_mean);
+    static const char *const last[] = {"quant_conv.weight", "quant_conv.bias",
+                                       "decoder.conv_out.weight", "decoder.conv_out.bias"};
+    for (size_t i = 0; i < sizeof last / sizeof *last && status == REEL_OK; i++)
+        status = set_zero(r, reel_params_find(reel_learner_declared(r->learner), last[i]));
     return status;
 }
 
@@ -462,19 +533,36 @@ static reel_status load(vae_trainer *r) {
     reel_component_config config;
     const reel_status status =
         reel_load_part(r->env, r->recipe->vae.init, REEL_COMPONENT_VAE, "", r->learner, &config);
-    if (status == REEL_OK) r->config = config.vae;
+    if (status != REEL_OK) return status;
+    r->config = config.vae;
+    r->config.linear_path = r->config.linear_path || r->graft;
     return status;
+}
+
+/* A linear path that the folder has stays; one that it has not and the recipe asks for is new. */
+static reel_status decide_linear_path(vae_trainer *r) {
+    reel_component_config config;
+    r->graft = r->config.linear_path;
+    if (!r->recipe->vae.init[0]) return REEL_OK;
+    const reel_status status =
+        reel_read_part_config(r->env, r->recipe->vae.init, REEL_COMPONENT_VAE, &config);
+    if (status != REEL_OK) return status;
+    r->graft = r->config.linear_path && !config.vae.linear_path;
+    r->config.linear_path = r->graft || config.vae.linear_path;
+    return REEL_OK;
 }
 
 static reel_status open_learner(vae_trainer *r) {
     reel_learner_options o = reel_recipe_learner(r->recipe);
     if (r->decoder) { /* in front of all others */
-        memmove(o.rule + 2, o.rule, sizeof o.rule - 2 * sizeof *o.rule);
+        memmove(o.rule + 3, o.rule, sizeof o.rule - 3 * sizeof *o.rule);
         o.rule[0] = (reel_rule){"encoder.*", REEL_METHOD_FROZEN, 0, 0};
         o.rule[1] = (reel_rule){"quant_conv.*", REEL_METHOD_FROZEN, 0, 0};
-        o.n_rules = o.n_rules + 2 < REEL_MAX_RULES ? o.n_rules + 2 : REEL_MAX_RULES;
+        o.rule[2] = (reel_rule){"linear_encoder.*", REEL_METHOD_FROZEN, 0, 0};
+        o.n_rules = o.n_rules + 3 < REEL_MAX_RULES ? o.n_rules + 3 : REEL_MAX_RULES;
     }
-    reel_status status = reel_learner_new(r->env, r->table, &o, &r->learner);
+    reel_status status = decide_linear_path(r);
+    if (status == REEL_OK) status = reel_learner_new(r->env, r->table, &o, &r->learner);
     batch shape = {.trainer = r, .B = 1, .F = 1 + r->factor_t, .H = r->factor_s, .W = r->factor_s};
     if (status == REEL_OK) status = reel_learner_declare(r->learner, record_look, &shape);
     if (status == REEL_OK && r->recipe->vae.init[0])
@@ -485,29 +573,35 @@ static reel_status open_learner(vae_trainer *r) {
                            "trained vae");
     else if (status == REEL_OK)
         status = zero_branches(r, reel_learner_declared(r->learner));
+    if (status == REEL_OK && (r->graft || pulled(r))) status = make_pca(r);
+    if (status == REEL_OK && r->graft) status = graft_linear_path(r);
     if (status == REEL_OK) status = reel_learner_begin(r->learner, (uint64_t)r->recipe->run.seed);
     return status;
 }
 
 static reel_status open_data(vae_trainer *r) {
     const reel_recipe *o = r->recipe;
-    const reel_world_source train = {(uint64_t)o->data.seed, REEL_SOURCE_TRAIN, (float)o->data.fps};
-    const reel_world_source held = {(uint64_t)o->data.seed, REEL_SOURCE_VALIDATION,
-                                    (float)o->data.fps};
+    reel_material *m = &r->material;
     reel_status status =
-        reel_pool_new(r->env, &train, o->data.bucket, o->data.n_buckets, o->data.pool, &r->pool);
+        reel_material_open(r->env, r->options, r->decoder ? "decoder" : "vae", 0, m);
+    if (status == REEL_OK && m->clips && m->held.n_clips == 0)
+        status = reel_fail(r->env, REEL_E_ARG,
+                           "no clip has the size of the first of data.buckets, %lldx%lld and %lld "
+                           "frames, which a vae is measured on",
+                           (long long)r->full.width, (long long)r->full.height,
+                           (long long)r->full.frames);
     if (status == REEL_OK)
-        status = reel_pool_new(r->env, &held, &r->full, 1, o->data.validation, &r->held_out);
+        status = reel_pool_new(r->env, &m->train, o->data.bucket, o->data.n_buckets, o->data.pool,
+                               &r->pool);
+    if (status == REEL_OK)
+        status = reel_pool_new(r->env, &m->held, &r->full, 1, o->data.validation, &r->held_out);
     if (status != REEL_OK) return status;
-    reel_run_tell(r->options, "vae", "prepare", "rendering %lld held-out clips",
-                  (long long)o->data.validation);
+    reel_run_tell(
+        r->options, "vae", "prepare", "%s %lld held-out clips", m->clips ? "decoding" : "rendering",
+        (long long)(m->clips && m->held.n_clips < o->data.validation ? m->held.n_clips
+                                                                     : o->data.validation));
     status = reel_pool_advance(r->held_out, o->data.validation);
     if (status == REEL_OK) status = reel_pool_advance(r->pool, o->data.pool_start);
-    if (status == REEL_OK && !r->decoder && o->vae.pca > 0) {
-        reel_run_tell(r->options, "vae", "prepare", "principal components of %d patches",
-                      PCA_PATCHES);
-        status = make_pca(r);
-    }
     return status;
 }
 
@@ -566,8 +660,8 @@ reel_status reel_train_vae(reel_env *env, const reel_kernel_table *table,
     r.factor_t = reel_wan_vae_factor_t(&r.config);
     r.factor_s = reel_wan_vae_factor_s(&r.config);
     if (status == REEL_OK) status = check_sizes(&r);
-    if (status == REEL_OK) status = open_learner(&r);
     if (status == REEL_OK) status = open_data(&r);
+    if (status == REEL_OK) status = open_learner(&r);
     if (status == REEL_OK) status = open_batches(&r);
     if (status == REEL_OK) {
         const reel_job job = {.kind = decoder ? "decoder" : "vae",
@@ -578,14 +672,21 @@ reel_status reel_train_vae(reel_env *env, const reel_kernel_table *table,
                               .save = save,
                               .program = program};
         status = reel_run(env, &job, options, stopped);
+    } else if (status == REEL_E_CANCELLED) {
+        reel_env_clear(env);
+        *stopped = true;
+        status = REEL_OK;
     }
     close_batch(&r, &r.crops);
     close_batch(&r, &r.clips);
     close_batch(&r, &r.look);
     reel_free(env, r.pca_w);
     reel_free(env, r.pca_b);
+    reel_free(env, r.pca_inverse);
+    reel_free(env, r.pca_mean);
     reel_pool_free(&r.pool);
     reel_pool_free(&r.held_out);
+    reel_material_close(&r.material);
     reel_learner_free(&r.learner);
     return status;
 }

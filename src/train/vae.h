@@ -1,4 +1,4 @@
-/* Training of Wan's video autoencoder on clips of the world.
+/* Training of Wan's video autoencoder on clips of the world or of one's own (train/material.h).
  *
  * The loss is that of a variational autoencoder whose posterior has one fixed deviation:
  *

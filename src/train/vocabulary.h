@@ -1,4 +1,4 @@
-/* Training of a tokenizer on the captions of the world, English and Chinese. */
+/* Training of a tokenizer on captions: of the world, English and Chinese, or of one's own clips. */
 #ifndef REEL_TRAIN_VOCABULARY_H
 #define REEL_TRAIN_VOCABULARY_H
 

@@ -72,6 +72,18 @@ static void read_words(reel_fields *f, reel_scheduler_config *c) {
     c->final_sigma_zero = final == 0;
 }
 
+/* DDPM's; whether a fixed one is large or small is for the sampler to say. */
+static void read_variance(reel_fields *f, reel_scheduler_config *c) {
+    static const char *const types[] = {"fixed_small",     "fixed_small_log", "fixed_large",
+                                        "fixed_large_log", "learned",         "learned_range"};
+    int type = -1;
+    reel_field_word(f, "variance_type", types, 6, &type);
+    c->learned_variance = type == 5;
+    if (f->status == REEL_OK && type == 4)
+        f->status = reel_json_fail(f->at, REEL_E_UNSUPPORTED,
+                                   "variance_type: reel computes learned_range, not learned");
+}
+
 static void refuse(reel_fields *f) {
     static const struct {
         const char *key, *why;
@@ -117,7 +129,6 @@ reel_status reel_scheduler_config_read(const reel_json *at, reel_scheduler_confi
                                            "set_alpha_to_one",
                                            "solver_p",
                                            "time_shift_type",
-                                           "variance_type",
                                            "dynamic_thresholding_ratio",
                                            "lambda_min_clipped",
                                            "interpolation_type",
@@ -150,6 +161,7 @@ reel_status reel_scheduler_config_read(const reel_json *at, reel_scheduler_confi
     reel_field_bool(&f, "use_flow_sigmas", &flow_sigmas);
     reel_field_bool(&f, "use_karras_sigmas", &c.karras_sigmas);
     reel_field_bool(&f, "rescale_betas_zero_snr", &c.rescale_betas_zero_snr);
+    read_variance(&f, &c);
     refuse(&f);
     require(&f);
     reel_fields_harmless(&f, harmless);
@@ -169,23 +181,45 @@ static void put_text(reel_json_out *out, const char *key, const char *text) {
     reel_json_out_string(out, text);
 }
 
-void reel_scheduler_config_write(reel_json_out *out, const reel_scheduler_config *c) {
+static void put_flow(reel_json_out *out, const reel_scheduler_config *c) {
     const bool multistep = strcmp(c->sampler, "unipc") == 0 || strcmp(c->sampler, "dpm++2m") == 0;
+    reel_json_out_key(out, multistep ? "flow_shift" : "shift");
+    reel_json_out_real(out, c->shift);
+    if (!multistep) return;
+    put_text(out, "prediction_type", "flow_prediction");
+    reel_json_out_key(out, "use_flow_sigmas");
+    reel_json_out_bool(out, true);
+    reel_json_out_key(out, "solver_order");
+    reel_json_out_int(out, c->solver_order);
+    if (c->solver_type) put_text(out, "solver_type", c->solver_type);
+    put_text(out, "final_sigmas_type", c->final_sigma_zero ? "zero" : "sigma_min");
+}
+
+static void put_diffusion(reel_json_out *out, const reel_scheduler_config *c) {
+    const bool v = strcmp(c->prediction, "v") == 0, sample = strcmp(c->prediction, "sample") == 0;
+    const bool cosine = strcmp(c->beta_schedule, "cosine") == 0;
+    put_text(out, "prediction_type", v ? "v_prediction" : sample ? "sample" : "epsilon");
+    put_text(out, "beta_schedule", cosine ? "squaredcos_cap_v2" : c->beta_schedule);
+    reel_json_out_key(out, "beta_start");
+    reel_json_out_real(out, c->beta_start);
+    reel_json_out_key(out, "beta_end");
+    reel_json_out_real(out, c->beta_end);
+    put_text(out, "timestep_spacing", c->spacing);
+    if (strcmp(c->sampler, "ddpm") == 0)
+        put_text(out, "variance_type", c->learned_variance ? "learned_range" : "fixed_small");
+    reel_json_out_key(out, "clip_sample");
+    reel_json_out_bool(out, false);
+}
+
+void reel_scheduler_config_write(reel_json_out *out, const reel_scheduler_config *c) {
     reel_json_out_object_begin(out);
     put_text(out, "_class_name", reel_scheduler_class(c));
     reel_json_out_key(out, "num_train_timesteps");
     reel_json_out_int(out, c->num_train_timesteps);
-    reel_json_out_key(out, multistep ? "flow_shift" : "shift");
-    reel_json_out_real(out, c->shift);
-    if (multistep) {
-        put_text(out, "prediction_type", "flow_prediction");
-        reel_json_out_key(out, "use_flow_sigmas");
-        reel_json_out_bool(out, true);
-        reel_json_out_key(out, "solver_order");
-        reel_json_out_int(out, c->solver_order);
-        if (c->solver_type) put_text(out, "solver_type", c->solver_type);
-        put_text(out, "final_sigmas_type", c->final_sigma_zero ? "zero" : "sigma_min");
-    }
+    if (c->flow)
+        put_flow(out, c);
+    else
+        put_diffusion(out, c);
     reel_json_out_end(out);
 }
 
@@ -215,7 +249,8 @@ static reel_status read_parts(const reel_json *at, reel_model_index *index) {
         {"text_encoder", &index->has[REEL_COMPONENT_TEXT_ENCODER]},
         {"scheduler", &index->scheduler},
         {"tokenizer", &index->tokenizer},
-        {"image_encoder", &index->image_encoder},
+        {"transformer_2", &index->has[REEL_COMPONENT_TRANSFORMER_2]},
+        {"image_encoder", &index->has[REEL_COMPONENT_IMAGE_ENCODER]},
     };
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
         const char *class;
@@ -229,26 +264,27 @@ static reel_status read_parts(const reel_json *at, reel_model_index *index) {
 reel_status reel_model_index_read(const reel_json *at, reel_model_index *index) {
     static const char *const pipelines[] = {"WanPipeline", "WanImageToVideoPipeline",
                                             "WanVideoToVideoPipeline"};
-    static const char *const harmless[] = {"transformer",     "vae",       "text_encoder",
-                                           "scheduler",       "tokenizer", "image_encoder",
-                                           "image_processor", NULL};
+    static const char *const harmless[] = {"transformer",     "vae",           "text_encoder",
+                                           "scheduler",       "tokenizer",     "image_encoder",
+                                           "image_processor", "transformer_2", NULL};
     reel_model_index made = {0};
     int pipeline = 0;
     reel_status status = reel_json_choice(at, "_class_name", pipelines, 3, &pipeline);
     if (status == REEL_OK) status = read_parts(at, &made);
-    const char *second = NULL;
-    if (status == REEL_OK) status = entry_class(at, "transformer_2", &second);
     if (status != REEL_OK) return status;
-    if (second)
-        return reel_json_fail(at, REEL_E_UNSUPPORTED,
-                              "transformer_2: reel does not run pipelines of two transformers");
     memcpy(made.pipeline, pipelines[pipeline], strlen(pipelines[pipeline]) + 1);
     reel_fields f = reel_fields_begin(at);
     reel_field_bool(&f, "expand_timesteps", &made.expand_timesteps);
-    reel_field_absent(&f, "boundary_ratio", "a change of transformers part-way");
+    if (reel_json_is_null(at, "boundary_ratio"))
+        reel_fields_harmless(&f, (const char *const[]){"boundary_ratio", NULL});
+    else
+        reel_field_real(&f, "boundary_ratio", 0, 1, &made.boundary_ratio);
     reel_fields_harmless(&f, harmless);
-    reel_fields_harmless(&f, (const char *const[]){"transformer_2", NULL});
     status = reel_fields_end(&f);
+    if (status == REEL_OK && made.has[REEL_COMPONENT_TRANSFORMER_2] && !(made.boundary_ratio > 0))
+        status = reel_json_fail(at, REEL_E_FORMAT,
+                                "boundary_ratio: a pipeline of two transformers must say at which "
+                                "noise level the second one takes over, above 0 and at most 1");
     if (status == REEL_OK) *index = made;
     return status;
 }
@@ -269,13 +305,21 @@ void reel_model_index_write(reel_json_out *out, const reel_model_index *index,
     for (int i = 0; i < REEL_COMPONENT_COUNT; i++)
         if (config[i])
             put_pair(out, reel_component_name((reel_component_kind)i),
-                     i == REEL_COMPONENT_TEXT_ENCODER ? "transformers" : "diffusers",
+                     i == REEL_COMPONENT_TEXT_ENCODER || i == REEL_COMPONENT_IMAGE_ENCODER
+                         ? "transformers"
+                         : "diffusers",
                      reel_component_class(config[i]));
     if (index->scheduler) put_pair(out, "scheduler", "diffusers", scheduler_class);
     if (index->tokenizer) put_pair(out, "tokenizer", "transformers", "T5Tokenizer");
+    if (config[REEL_COMPONENT_IMAGE_ENCODER])
+        put_pair(out, "image_processor", "transformers", "CLIPImageProcessor");
     if (index->expand_timesteps) {
         reel_json_out_key(out, "expand_timesteps");
         reel_json_out_bool(out, true);
+    }
+    if (config[REEL_COMPONENT_TRANSFORMER_2]) {
+        reel_json_out_key(out, "boundary_ratio");
+        reel_json_out_real(out, index->boundary_ratio);
     }
     reel_json_out_end(out);
 }

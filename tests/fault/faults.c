@@ -12,13 +12,19 @@
 #include "base/json.h"
 #include "base/json_out.h"
 #include "cpu/cpu.h"
+#include "data/clips.h"
+#include "data/latents.h"
 #include "media/scenes.h"
 #include "media/sheet.h"
+#include "media/stereo.h"
 #include "media/video_reader.h"
 #include "media/video_writer.h"
+#include "models/depth/depth.h"
 #include "nn/params.h"
 #include "ops/linear.h"
 #include "ops/reduce.h"
+#include "pipeline/film.h"
+#include "pipeline/storyboard_plan.h"
 #include "support/small_dit.h"
 #include "tape/plan.h"
 #include "tensor/safetensors_set.h"
@@ -26,6 +32,7 @@
 #include "text/tokenizer.h"
 #include "train/checkpoint.h"
 #include "train/report.h"
+#include "zoo/adapter.h"
 #include "zoo/create.h"
 
 /* ---- base ---- */
@@ -458,6 +465,168 @@ static reel_status open_model(reel_env *env, const fault_place *place) {
     return status;
 }
 
+/* An adapter written, read and added to a weight. */
+static reel_status use_adapter(reel_env *env, const fault_place *place) {
+    float a[2] = {1, 2}, b[2] = {3, 4}, w[4] = {0};
+    const reel_adapter_pair pair = {
+        "blocks.0.attn1.to_q", {REEL_F32, REEL_SHAPE(1, 2), a}, {REEL_F32, REEL_SHAPE(2, 1), b}};
+    reel_component part = {.env = env, .config.kind = REEL_COMPONENT_TRANSFORMER};
+    reel_adapter *adapter = NULL;
+    reel_status status = reel_params_new(env, &part.params);
+    if (status == REEL_OK)
+        status = reel_params_set(part.params, "blocks.0.attn1.to_q.weight", REEL_F32,
+                                 REEL_SHAPE(2, 2), w);
+    if (status == REEL_OK) status = reel_adapter_write(env, place->target, &pair, 1, 1, 1);
+    if (status == REEL_OK) status = reel_adapter_open(env, place->target, &part, &adapter);
+    if (status == REEL_OK) status = reel_adapter_apply(adapter, 1, &part);
+    if (adapter) reel_adapter_close(&adapter);
+    reel_params_free(&part.params);
+    return status;
+}
+
+#if REEL_FFMPEG
+/* Latents of nothing: what goes wrong around them is looked at. */
+static reel_status encode_nothing(void *context, const uint8_t *rgb, const reel_bucket *size,
+                                  reel_bf16 *latent) {
+    (void)context;
+    (void)rgb;
+    memset(latent, 0, (size_t)(size->frames * (size->height / 8) * (size->width / 8)) * 2);
+    return REEL_OK;
+}
+
+static reel_status use_source(reel_env *env, const char *folder, reel_clips *clips,
+                              const reel_bucket *bucket) {
+    const reel_latents_encoder e = {NULL, encode_nothing, 1, 1, 8};
+    reel_source source;
+    reel_latents *latents = NULL;
+    reel_status status = reel_clips_source(clips, false, -1, &source);
+    if (status == REEL_OK)
+        status = reel_latents_open(env, folder, "k", &source, bucket, 1, &e, &latents);
+    if (status == REEL_OK) status = reel_latents_advance(latents, 10, NULL, NULL);
+    if (latents) reel_latents_close(&latents);
+    return status;
+}
+
+/* A clip of one's own, looked at, decoded and encoded. */
+static reel_status use_clips(reel_env *env, const fault_place *place) {
+    char sights[128], latents[128];
+    snprintf(sights, sizeof sights, "%s/seen.jsonl", place->folder);
+    snprintf(latents, sizeof latents, "%s/latents", place->folder);
+    const char *path = place->clip;
+    const reel_bucket bucket = {16, 16, 2, 1};
+    const reel_clips_options options = {.path = &path,
+                                        .n_paths = 1,
+                                        .fps = 24,
+                                        .bucket = &bucket,
+                                        .n_buckets = 1,
+                                        .sights = sights};
+    reel_clips *clips = NULL;
+    reel_status status = reel_clips_open(env, &options, &clips);
+    if (status == REEL_OK) status = use_source(env, latents, clips, &bucket);
+    if (clips) reel_clips_close(&clips);
+    unlink(sights);
+    nftw(latents, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return status;
+}
+#endif
+
+/* ---- depth ---- */
+
+static reel_status forget(void *context, int64_t first, int64_t n, const float *nearness) {
+    (void)context;
+    (void)first;
+    (void)n;
+    (void)nearness;
+    return REEL_OK;
+}
+
+/* A head of random weights, saved. */
+static reel_status save_depth(reel_env *env, const char *folder) {
+    const reel_depth_config config = {
+        .z_dim = 1, .factor_t = 1, .factor_s = 4, .channels = 2, .blocks = 1, .mid = 1};
+    reel_tape *tape = NULL;
+    reel_params *params = NULL;
+    reel_status status = reel_ops_tape_new(env, &tape);
+    if (status == REEL_OK) status = reel_params_new(env, &params);
+    if (status == REEL_OK) {
+        reel_nn nn = reel_nn_start(tape, params, REEL_F32);
+        const reel_shape shape = REEL_SHAPE(1, 1, 1, 1, 1);
+        reel_depth(&nn, &config, reel_tape_input(tape, REEL_F32, shape, "x", NULL));
+        reel_params_close(params);
+        status = reel_tape_status(tape);
+    }
+    if (status == REEL_OK) status = reel_params_initialise(params, 1);
+    if (status == REEL_OK) status = reel_depth_save(env, folder, &config, params);
+    reel_params_free(&params);
+    reel_tape_free(&tape);
+    return status;
+}
+
+/* The same opened, and two latents looked at. */
+static reel_status look_for_depth(reel_env *env, const fault_place *place) {
+    static const float latents[2] = {1, -1};
+    reel_depth_model *model = NULL;
+    reel_kernel_table *table = NULL;
+    char folder[96];
+    snprintf(folder, sizeof folder, "%s/depth", place->folder);
+    reel_status status = save_depth(env, folder);
+    if (status == REEL_OK) status = reel_ops_reference_table(env, &table);
+    if (status == REEL_OK) status = reel_depth_open(env, table, folder, &model);
+    if (status == REEL_OK) status = reel_depth_run(model, latents, 2, 1, 1, forget, NULL);
+    reel_depth_close(&model);
+    reel_kernel_table_free(env, &table);
+    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return status;
+}
+
+/* ---- films ---- */
+
+/* A script read in one of its forms, and planned. */
+static reel_status read_script(reel_env *env, const char *text) {
+    reel_arena arena;
+    reel_story story;
+    reel_story_plan plan;
+    reel_arena_init(&arena, env, 256, "fault");
+    reel_status status =
+        reel_story_parse(env, &arena, "script", text, (int64_t)strlen(text), &story);
+    if (status == REEL_OK) status = reel_story_plan_make(env, &arena, &story, 8, 4, &plan);
+    reel_arena_deinit(&arena);
+    return status;
+}
+
+static reel_status read_storyboard(reel_env *env, const fault_place *place) {
+    (void)place;
+    const reel_status status =
+        read_script(env, "@a: b\nstyle: c\ntitle: t\nshot: @a\n  at 1: d\n  at 2 image: e\n");
+    return status == REEL_OK
+               ? read_script(env, "{\"names\":{\"a\":\"b\"},\"shots\":[{\"prompt\":\"@a\"}]}")
+               : status;
+}
+
+#if REEL_FFMPEG
+/* A title fading into a clip, and what a second eye sees of it. */
+static reel_status cut_film(reel_env *env, const fault_place *place) {
+    static const uint8_t pixels[SIDE * SIDE * 3];
+    static const float nearness[SIDE * SIDE];
+    uint8_t view[SIDE * SIDE * 3];
+    const reel_film_part part = {place->clip, 0, 2};
+    const reel_film_scene scene[] = {{.title = "t", .frames = 2},
+                                     {.part = &part, .n_parts = 1, .frames = 2, .fade = 1}};
+    const reel_film film = {.scene = scene, .n_scenes = 2, .width = SIDE, .height = SIDE, .fps = 8};
+    reel_video_options options = reel_video_options_default();
+    options.width = options.height = SIDE;
+    options.format = REEL_VIDEO_FFV1;
+    reel_video_writer *w = NULL;
+    reel_status status =
+        reel_view_draw(env, pixels, nearness, SIDE, SIDE, (reel_view_shift){1, 0}, view);
+    if (status == REEL_OK) status = reel_video_writer_open(env, place->target, &options, &w);
+    if (status == REEL_OK) status = reel_film_write(env, &film, w, NULL);
+    if (status == REEL_OK) status = reel_video_writer_finish(w);
+    reel_video_writer_close(&w);
+    return status;
+}
+#endif
+
 const fault_scenario fault_scenarios[] = {
     {"arena", use_arena},
     {"replace a file", replace_file},
@@ -477,13 +646,18 @@ const fault_scenario fault_scenarios[] = {
     {"replace a png", replace_png},
     {"replace a sequence of pngs", replace_sequence},
     {"read a clip", read_clip},
+    {"clips of one's own", use_clips},
+    {"cut a film", cut_film},
 #endif
+    {"read a storyboard", read_storyboard},
     {"a training step", train_step},
     {"a transformer's training step", train_transformer},
     {"a run of training", train_run},
     {"an eager tape", run_eagerly},
     {"make a model folder", make_model},
     {"open a model", open_model},
+    {"use an adapter", use_adapter},
+    {"look for depth", look_for_depth},
 };
 const int n_fault_scenarios = sizeof fault_scenarios / sizeof fault_scenarios[0];
 

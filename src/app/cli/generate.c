@@ -44,6 +44,11 @@ const reel_option reel_make_rows[] = {
              "models/pocket)",
      .offset = FIELD(model),
      .kind = REEL_OPTION_TEXT},
+    {.name = "lora",
+     .value = "FILE[:SCALE]",
+     .help = "add a low-rank adapter to the model, at a scale (default: 1); may be repeated",
+     .offset = FIELD(lora),
+     .kind = REEL_OPTION_LIST},
     {.name = "seed",
      .short_name = 's',
      .value = "N",
@@ -182,6 +187,18 @@ const reel_option reel_make_rows[] = {
      .help = "rewrite this file with a preview after every step: .png, .gif, .mp4",
      .offset = FIELD(preview_path),
      .kind = REEL_OPTION_TEXT},
+    {.name = "stereo",
+     .value = "HOW",
+     .help = "make it 3D: both eyes side by side, or for red-cyan glasses",
+     .choices = {"sbs", "anaglyph"},
+     .offset = FIELD(stereo),
+     .kind = REEL_OPTION_CHOICE},
+    REEL_MAKE_EYES_ROW(FIELD(eyes)),
+    REEL_MAKE_SCREEN_ROW(FIELD(screen)),
+    {.name = "depth",
+     .help = "also write the depth video, NAME.depth.mp4 beside NAME.mp4: near is bright",
+     .offset = FIELD(depth),
+     .kind = REEL_OPTION_FLAG},
     {.name = "dry-run",
      .help = "print settings, predicted time and memory, and stop",
      .offset = FIELD(dry_run),
@@ -235,10 +252,10 @@ static const char *find_pocket(char text[PATH_BYTES]) {
     return is_model(text) ? text : NULL;
 }
 
-static bool find_model(const reel_usage *u, reel_make_options *o, char text[PATH_BYTES]) {
-    if (!o->model) o->model = getenv("REEL_MODEL");
-    if (!o->model || !o->model[0]) o->model = find_pocket(text);
-    if (o->model) return true;
+bool reel_make_find_model(const reel_usage *u, const char **model, char text[REEL_HUB_PATH]) {
+    if (!*model) *model = getenv("REEL_MODEL");
+    if (!*model || !(*model)[0]) *model = find_pocket(text);
+    if (*model) return true;
     fprintf(stderr,
             "reel %s: no model: none is installed as models/pocket; give one with --model DIR (a "
             "folder with model_index.json) or --model Org/Name\n",
@@ -291,12 +308,15 @@ static bool refuse(const reel_usage *u, const char *text) {
     return false;
 }
 
+static const reel_usage usage;
+
 /* Rules about several options at once. */
 static bool check(const reel_usage *u, const reel_parsed *parsed, const reel_make_options *o) {
     if (o->prompt && o->prompt_file)
         return refuse(u, "--prompt and --prompt-file: give one of them");
     if (!o->prompt && !o->prompt_file)
-        return refuse(u, "no prompt: give --prompt TEXT or --prompt-file FILE");
+        return refuse(u, u == &usage ? "no prompt: give PROMPT, or --prompt-file FILE"
+                                     : "no prompt: give --prompt TEXT or --prompt-file FILE");
     if (o->size.width && (o->width || o->height))
         return refuse(u, "--size and --width, --height: give one or the others");
     if (o->frames && reel_option_given(u, parsed, "seconds"))
@@ -313,10 +333,38 @@ static int64_t draw_seed(void) {
     return seed;
 }
 
+/* "FILE:SCALE", or a file alone; a colon that no number follows is part of the name. text is copied
+ * when it has to be cut: *owned then. */
+static bool read_lora(const char *text, reel_lora *lora, char **owned) {
+    const char *colon = strrchr(text, ':');
+    char *end = NULL;
+    *lora = (reel_lora){.path = text, .scale = 1};
+    const double scale = colon && colon > text ? strtod(colon + 1, &end) : 1;
+    if (!end || end == colon + 1 || *end) return true;
+    *owned = strndup(text, (size_t)(colon - text));
+    lora->path = *owned;
+    lora->scale = scale;
+    return *owned != NULL;
+}
+
+static void free_loras(reel_make_options *o, char *const owned[REEL_MAX_LIST]) {
+    for (int i = 0; i < o->lora.n; i++)
+        free(owned[i]);
+}
+
+static bool read_loras(const reel_usage *u, reel_make_options *o, char *owned[REEL_MAX_LIST]) {
+    for (int i = 0; i < o->lora.n; i++)
+        if (!read_lora(o->lora.text[i], &o->loras[i], &owned[i]))
+            return refuse(u, "--lora: out of memory");
+    return true;
+}
+
 static reel_generate_request make_request(const reel_usage *u, const reel_parsed *parsed,
                                           const reel_make_options *o,
                                           const reel_generate_request *given) {
     reel_generate_request r = *given;
+    r.lora = o->loras;
+    r.n_loras = o->lora.n;
     r.output = o->output;
     r.negative_prompt = o->negative_prompt;
     r.seed_is_drawn = !reel_option_given(u, parsed, "seed");
@@ -343,8 +391,7 @@ static reel_generate_request make_request(const reel_usage *u, const reel_parsed
 
 /* ---- running ---- */
 
-/* Ctrl-C and kill wait until they are asked about, so that a run ends between two operations. */
-static void hold_signals(void) {
+void reel_make_hold_signals(void) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
@@ -352,7 +399,7 @@ static void hold_signals(void) {
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-static bool is_cancelled(void *context) {
+bool reel_make_is_cancelled(void *context) {
     (void)context;
     sigset_t set;
     return sigpending(&set) == 0 && (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM));
@@ -372,12 +419,13 @@ static reel_status generate(reel_env *env, const reel_usage *u, const reel_make_
     progress.command = u->command;
     progress.json = o->json;
     progress.quiet = o->quiet;
+    progress.is_half = o->is_half;
     if (o->dry_run) {
         reel_generate_cost cost;
         status = reel_generation_predict(g, &cost);
         if (status == REEL_OK) reel_progress_prediction(&progress, &cost);
     } else {
-        status = reel_generation_run(g, on_event, is_cancelled, &progress);
+        status = reel_generation_run(g, on_event, reel_make_is_cancelled, &progress);
     }
     reel_progress_deinit(&progress);
     reel_generation_close(&g);
@@ -389,8 +437,8 @@ static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_op
     char pocket[PATH_BYTES], cache[REEL_HUB_PATH];
     char *owned = NULL, *input = NULL;
     reel_generate_request r = make_request(u, parsed, o, given);
-    if (!find_model(u, o, pocket)) return REEL_EXIT_FAILURE;
-    hold_signals();
+    if (!reel_make_find_model(u, &o->model, pocket)) return REEL_EXIT_FAILURE;
+    reel_make_hold_signals();
     reel_env *env;
     const reel_log_level level = o->quiet     ? REEL_LOG_ERROR
                                  : o->verbose ? REEL_LOG_INFO
@@ -409,9 +457,51 @@ static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_op
     return exit_code;
 }
 
+/* In 3D: first what the eyes are to see, lossless, then both eyes' views of it. */
+static int run_stereo(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                      const reel_generate_request *given, const char *depth_output) {
+    char flat[PATH_BYTES];
+    if (snprintf(flat, sizeof flat, "%s.reel-flat.mkv", o->output) >= (int)sizeof flat) {
+        refuse(u, "--output: the name is too long");
+        return REEL_EXIT_USAGE;
+    }
+    reel_make_options before = *o;
+    before.output = flat;
+    before.is_half = true;
+    int code = run_with(u, parsed, &before, given);
+    if (code != REEL_EXIT_OK || o->dry_run) return code;
+    code = reel_make_stereo(u, o, flat, o->output, depth_output);
+    (void)unlink(flat);
+    return code;
+}
+
+static int run_3d(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                  const reel_generate_request *given) {
+    char pocket[PATH_BYTES], name[PATH_BYTES];
+    const char *depth = o->depth ? name : NULL;
+    if (depth && !reel_make_depth_name(o->output, name)) {
+        refuse(u, "--depth: --output must be one video file with an extension, and not so long");
+        return REEL_EXIT_USAGE;
+    }
+    if (!reel_make_find_model(u, &o->model, pocket)) return REEL_EXIT_FAILURE;
+    int code = reel_make_check_stereo(u, o);
+    if (code != REEL_EXIT_OK) return code;
+    if (o->stereo) return run_stereo(u, parsed, o, given, depth);
+    code = run_with(u, parsed, o, given);
+    if (code != REEL_EXIT_OK || o->dry_run) return code;
+    return reel_make_stereo(u, o, o->output, NULL, depth);
+}
+
 int reel_make(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
               const reel_generate_request *given) {
-    return check(u, parsed, o) ? run_with(u, parsed, o, given) : REEL_EXIT_USAGE;
+    char *owned[REEL_MAX_LIST] = {NULL};
+    if (!check(u, parsed, o)) return REEL_EXIT_USAGE;
+    const bool in_3d = (o->stereo || o->depth) && !o->is_half;
+    int code = REEL_EXIT_FAILURE;
+    if (read_loras(u, o, owned))
+        code = in_3d ? run_3d(u, parsed, o, given) : run_with(u, parsed, o, given);
+    free_loras(o, owned);
+    return code;
 }
 
 int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
@@ -425,6 +515,7 @@ int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_op
     reel_make_options before = *o;
     reel_generate_request rest = *second;
     before.output = half;
+    before.is_half = true;
     rest.clip[0] = half;
     int code = reel_make(u, parsed, &before, first);
     if (code != REEL_EXIT_OK || o->dry_run) return code;
@@ -438,11 +529,23 @@ int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_op
 static const reel_usage usage = {
     .command = "generate",
     .summary = "Make a video, or a picture, from a prompt",
-    .details = "A run that was stopped or killed goes on where it was when the same command is "
-               "given again;\nuntil it is done OUTPUT.reel-state remembers how far it got.",
+    .details = "PROMPT says what to show; --prompt is the same with a flag. A run that was stopped "
+               "or killed goes\non where it was when the same command is given again; until it is "
+               "done OUTPUT.reel-state\nremembers how far it got.",
+    .operands = "PROMPT",
+    .max_operands = 1,
     .shared = reel_make_rows,
     .n_shared = REEL_MAKE_ROWS,
 };
+
+/* PROMPT is --prompt without its flag. */
+static bool take_operand(const reel_parsed *parsed, reel_make_options *o) {
+    if (!parsed->n_operands) return true;
+    if (o->prompt) return refuse(&usage, "PROMPT and --prompt: give one of them");
+    if (!parsed->operand[0][0]) return refuse(&usage, "PROMPT: got nothing, wanted TEXT");
+    o->prompt = parsed->operand[0];
+    return true;
+}
 
 static int run(int argc, const char *const *argv) {
     reel_make_options o = {0};
@@ -450,6 +553,7 @@ static int run(int argc, const char *const *argv) {
     int exit_code;
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
     const reel_generate_request given = reel_generate_request_default();
+    if (!take_operand(&parsed, &o)) return REEL_EXIT_USAGE;
     return reel_make(&usage, &parsed, &o, &given);
 }
 

@@ -10,8 +10,9 @@
 enum { MAX_SET = 64, MAX_WORDS = 256 };
 
 typedef struct train_options {
-    const char *config, *out, *isa, *set;
-    int64_t steps, threads;
+    const char *config, *out, *isa, *set, *init;
+    reel_option_list clips;
+    int64_t steps, threads, lora;
     double minutes;
     bool json, profile;
 } train_options;
@@ -28,6 +29,25 @@ static const reel_option options[] = {
      .initial = "run",
      .offset = offsetof(train_options, out),
      .kind = REEL_OPTION_TEXT},
+    {.name = "clips",
+     .value = "DIR",
+     .help =
+         "train on these clips instead of reel's world: a folder, a .tar file or a video; may be "
+         "repeated",
+     .offset = offsetof(train_options, clips),
+     .kind = REEL_OPTION_LIST},
+    {.name = "init",
+     .value = "DIR",
+     .help = "dit: go on from this model folder; vae, decoder: from the vae/ in it",
+     .offset = offsetof(train_options, init),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "lora",
+     .value = "RANK",
+     .help = "dit: train low-rank paths of this rank and nothing else",
+     .min = 1,
+     .max = 4096,
+     .offset = offsetof(train_options, lora),
+     .kind = REEL_OPTION_COUNT},
     {.name = "set",
      .value = "SECTION.FIELD=VALUE",
      .help = "change one field of the recipe; may be given again and again",
@@ -72,7 +92,7 @@ static const reel_option options[] = {
 
 static const reel_usage usage = {
     .command = "train",
-    .summary = "Train a model: vae, decoder, dit, judge, tokenizer, or pocket for all of them",
+    .summary = "Train a model: vae, decoder, dit, judge, depth, tokenizer, or pocket for all",
     .operands = "WHAT",
     .min_operands = 1,
     .max_operands = 1,
@@ -209,16 +229,65 @@ static int take_settings(int argc, const char *const *argv, const char **rest, c
     return n;
 }
 
+/* What options say as settings of the recipe, which go before those of --set. */
+typedef struct own_settings {
+    reel_json_out clips;
+    char text[3][8192];
+    const char *set[MAX_SET];
+    int n;
+} own_settings;
+
+static bool put_clips(own_settings *s, const reel_option_list *clips) {
+    const char *list;
+    int64_t bytes;
+    reel_json_out_array_begin(&s->clips);
+    for (int i = 0; i < clips->n; i++)
+        reel_json_out_string(&s->clips, clips->text[i]);
+    reel_json_out_end(&s->clips);
+    if (reel_json_out_text(&s->clips, &list, &bytes) != REEL_OK) return false;
+    s->set[s->n] = s->text[0];
+    return snprintf(s->text[0], sizeof s->text[0], "data.clips=%s", list) <
+               (int)sizeof s->text[0] &&
+           ++s->n;
+}
+
+/* False when it does not fit. */
+static bool collect(own_settings *s, const train_options *o, const char *what,
+                    const char *const *set, int n_set) {
+    const bool dit = strcmp(what, "dit") == 0;
+    if (n_set > MAX_SET - 3) return false;
+    if (o->clips.n && !put_clips(s, &o->clips)) return false;
+    if (o->init) {
+        snprintf(s->text[1], sizeof s->text[1], "%s.init=%s", dit ? "dit" : "vae", o->init);
+        s->set[s->n++] = s->text[1];
+    }
+    if (o->lora) {
+        snprintf(s->text[2], sizeof s->text[2], "dit.lora=%lld", (long long)o->lora);
+        s->set[s->n++] = s->text[2];
+    }
+    for (int i = 0; i < n_set; i++)
+        s->set[s->n++] = set[i];
+    return true;
+}
+
 static int train(const train_options *o, const char *what, const char *const *set, int n_set) {
     reel_env *env;
     if (!reel_command_env_with(&usage, (int)o->threads, &env)) return REEL_EXIT_FAILURE;
+    own_settings own = {.n = 0};
+    reel_json_out_init(&own.clips, env);
+    if (!collect(&own, o, what, set, n_set)) {
+        fprintf(stderr, "reel train: more settings than fit; write them into a recipe\n");
+        reel_json_out_deinit(&own.clips);
+        reel_env_free(&env);
+        return REEL_EXIT_USAGE;
+    }
     teller t = {.env = env, .json = o->json, .terminal = isatty(STDERR_FILENO) == 1};
     reel_train_options train = reel_train_options_default();
     train.kind = what;
     train.recipe = o->config;
     train.out = o->out;
-    train.set = set;
-    train.n_set = n_set;
+    train.set = own.set;
+    train.n_set = own.n;
     train.steps = o->steps;
     train.minutes = o->minutes;
     train.isa = o->isa;
@@ -231,6 +300,7 @@ static int train(const train_options *o, const char *what, const char *const *se
     if (status == REEL_OK && stopped && !o->profile && !o->json)
         fprintf(stderr, "stopped; the same command goes on\n");
     const int exit_code = status == REEL_OK ? REEL_EXIT_OK : reel_command_fail(&usage, env);
+    reel_json_out_deinit(&own.clips);
     reel_env_free(&env);
     return exit_code;
 }

@@ -325,9 +325,31 @@ static void run(const reel_call *c) {
     reel_parallel_for(c->threads, p.n_column_tasks * divide_up(p.R, TASK_ROWS), multiply_task, &p);
 }
 
+/* ---- quantise ---- */
+
+enum { QUANTISE_CHUNK = 1 << 14 }; /* values of a task, whole blocks */
+
+static void make_blocks(void *context, int64_t index, int lane) {
+    (void)lane;
+    const reel_call *c = context;
+    const reel_tensor *w = &c->in[0];
+    const int64_t from = index * QUANTISE_CHUNK, all = reel_tensor_count(w);
+    const int64_t n = all - from < QUANTISE_CHUNK ? all - from : QUANTISE_CHUNK;
+    reel_q8_quantise((reel_q8_block *)c->out[0].data + from / REEL_Q8_VALUES, w->dtype,
+                     (const char *)w->data + from * reel_dtype_bytes(w->dtype), n);
+}
+
+static void quantise_run(const reel_call *c) {
+    reel_call copy = *c;
+    reel_parallel_for(c->threads, divide_up(reel_tensor_count(&c->in[0]), QUANTISE_CHUNK),
+                      make_blocks, &copy);
+}
+
 void REEL_ISA_NAME(reel_cpu_register_linear_q8)(reel_kernel_table *table);
 void REEL_ISA_NAME(reel_cpu_register_linear_q8)(reel_kernel_table *table) {
     static const reel_kernel forward = {
         .name = "linear_q8." REEL_ISA_TEXT, .refuse = refuse, .scratch = scratch, .run = run};
+    static const reel_kernel blocks = {.name = "quantise." REEL_ISA_TEXT, .run = quantise_run};
     reel_kernel_table_add(table, &reel_op_linear_q8, &forward);
+    reel_kernel_table_add(table, &reel_op_quantise, &blocks);
 }

@@ -432,6 +432,44 @@ static reel_var decoder(reel_nn *nn, const context *c, reel_var x) {
     return x;
 }
 
+/* ---- the linear path ---- */
+
+/* Not Wan's. A linear code of patches beside the networks, which then have to learn only what such
+ * a code leaves: a small model starts at the quality of its principal components. */
+static reel_fold_attr linear_patches(const reel_wan_vae_config *g) {
+    const int32_t t = (int32_t)reel_wan_vae_factor_t(g), s = (int32_t)reel_wan_vae_factor_s(g);
+    return (reel_fold_attr){
+        .patch = {t, s, s}, .order = REEL_FOLD_THWC, .layout = REEL_GRID_CHANNELS_LAST};
+}
+
+/* x [B,F,H,W,3] -> [B,f,h,w,z]. The first frame of a clip fills its patches by standing still. */
+static reel_var linear_code(reel_nn *nn, const context *c, reel_var x) {
+    const reel_fold_attr fold = linear_patches(c->config);
+    const reel_pad_attr still = {.before = {0, fold.patch[0] - 1}, .mode = REEL_PAD_REPLICATE};
+    if (c->first && fold.patch[0] > 1) x = reel_pad(nn->tape, x, still);
+    x = reel_space_to_depth(nn->tape, &fold, x);
+    return point_conv(nn, "linear_encoder", x, c->config->z_dim, 3, REEL_F32);
+}
+
+/* z [B,f,h,w,z] -> [B,F,H,W,3]. Of a clip's first patches the last frame is kept. */
+static reel_var linear_picture(reel_nn *nn, const context *c, reel_var z) {
+    const reel_wan_vae_config *g = c->config;
+    const reel_fold_attr fold = linear_patches(g);
+    const int64_t p = g->patch_size, t = fold.patch[0], s = fold.patch[1];
+    const int64_t P = t * s * s * g->out_channels / (p * p);
+    reel_var x = point_conv(nn, "linear_decoder", z, P, 3, REEL_F32); /* [B,f,h,w,P] */
+    x = reel_depth_to_space(nn->tape, &fold, x);                      /* [B,f t,H,W,3] */
+    return c->first ? reel_slice(nn->tape, x, FRAMES, t - 1, size(nn, x, FRAMES) - (t - 1)) : x;
+}
+
+/* The mean, the first half of moments [B,f,h,w,2z], with the linear code of x. */
+static reel_var add_linear_code(reel_nn *nn, const context *c, reel_var moments, reel_var x) {
+    reel_var parts[2];
+    reel_split_evenly(nn->tape, moments, CHANNELS, 2, parts);
+    parts[0] = reel_add(nn->tape, parts[0], linear_code(nn, c, x));
+    return reel_concat(nn->tape, parts, 2, CHANNELS);
+}
+
 /* ---- the model ---- */
 
 static reel_fold_attr patches(const reel_wan_vae_config *g) {
@@ -473,9 +511,10 @@ reel_var reel_wan_vae_encode_piece(reel_nn *nn, const reel_wan_vae_config *g, re
               reel_wan_vae_factor_s(g), piece))
         return 0;
     const reel_fold_attr fold = patches(g);
-    if (p > 1) x = reel_space_to_depth(nn->tape, &fold, x); /* [B,F,H/p,W/p,in] */
-    x = encoder(nn, &c, x);                                 /* [B,f,h,w,2z] */
-    return point_conv(nn, "quant_conv", x, 2 * g->z_dim, 3, REEL_F32);
+    reel_var h = p > 1 ? reel_space_to_depth(nn->tape, &fold, x) : x; /* [B,F,H/p,W/p,in] */
+    h = encoder(nn, &c, h);                                           /* [B,f,h,w,2z] */
+    h = point_conv(nn, "quant_conv", h, 2 * g->z_dim, 3, REEL_F32);
+    return g->linear_path ? add_linear_code(nn, &c, h, x) : h;
 }
 
 reel_var reel_wan_vae_decode_piece(reel_nn *nn, const reel_wan_vae_config *g, reel_var z,
@@ -485,8 +524,9 @@ reel_var reel_wan_vae_decode_piece(reel_nn *nn, const reel_wan_vae_config *g, re
     if (!fits(nn, g, z, "z", g->z_dim, 1, 1, piece)) return 0;
     const reel_fold_attr fold = patches(g);
     reel_var x = point_conv(nn, "post_quant_conv", z, g->z_dim, 3, REEL_F32); /* [B,f,h,w,z] */
-    x = decoder(nn, &c, x); /* [B,F,H/p,W/p,out] */
-    return g->patch_size > 1 ? reel_depth_to_space(nn->tape, &fold, x) : x;
+    x = decoder(nn, &c, x);                                             /* [B,F,H/p,W/p,out] */
+    if (g->patch_size > 1) x = reel_depth_to_space(nn->tape, &fold, x); /* [B,F,H,W,3] */
+    return g->linear_path ? reel_add(nn->tape, x, linear_picture(nn, &c, z)) : x;
 }
 
 /* Between [B,C,F,H,W] and [B,F,H,W,C]. */

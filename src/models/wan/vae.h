@@ -40,6 +40,7 @@ typedef struct reel_wan_vae_config {
     int64_t patch_size;                /* 1 (null): none */
     int64_t scale_factor_temporal;     /* 0: not given, else what factor_t must be */
     int64_t scale_factor_spatial;      /* likewise */
+    bool linear_path; /* reel's own: a linear code of patches beside the networks */
     float latents_mean[REEL_WAN_VAE_CHANNELS], latents_std[REEL_WAN_VAE_CHANNELS]; /* [z_dim] */
 } reel_wan_vae_config;
 

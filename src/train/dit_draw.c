@@ -1,0 +1,116 @@
+/* What a row of the training set holds: which clips, how much of them, how noisy, what is known,
+ * and under which words. Every draw is a function of the seed and of the sample's number. */
+#include <math.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "train/dit_state.h"
+
+enum { CLIPS_A_STEP = 65536 };
+
+static double uniform(const reel_dit_trainer *r, const char *what, uint64_t i) {
+    return (double)reel_rng_uniform((uint64_t)r->recipe->run.seed, reel_rng_stream(what), i);
+}
+static uint64_t below(const reel_dit_trainer *r, const char *what, uint64_t i, uint64_t n) {
+    return reel_rng_below((uint64_t)r->recipe->run.seed, reel_rng_stream(what), i, n);
+}
+
+/* t = sigmoid(N(mean, std)), then shifted as the samplers do it: more tokens say more about one
+ * another, so the same t hides less of a larger clip; the shift grows as the root of their number.
+ */
+static double draw_level(const reel_dit_trainer *r, uint64_t i, int64_t n_tokens) {
+    const double normal =
+        (double)reel_rng_normal((uint64_t)r->recipe->run.seed, reel_rng_stream("dit level"), i);
+    const double t = 1 / (1 + exp(-(r->recipe->dit.t_mean + r->recipe->dit.t_std * normal)));
+    const double s =
+        r->recipe->dit.shift * sqrt((double)n_tokens / (double)r->recipe->dit.shift_tokens);
+    return s * t / (1 + (s - 1) * t);
+}
+
+/* Which frames of f are known: none, or the first, the last, a random half, the head, the tail. */
+static uint64_t draw_known(const reel_dit_trainer *r, uint64_t i, int64_t f) {
+    if (f < 2 || uniform(r, "dit mask", i) >= r->recipe->dit.mask_fraction) return 0;
+    const uint64_t all = f < 64 ? ((uint64_t)1 << f) - 1 : ~(uint64_t)0;
+    const int64_t n = 1 + (int64_t)below(r, "dit mask length", i, (uint64_t)(f - 1));
+    const uint64_t head = ((uint64_t)1 << n) - 1;
+    switch (below(r, "dit mask kind", i, 5)) {
+    case 0:
+        return 1;
+    case 1:
+        return (uint64_t)1 << (f - 1);
+    case 2: {
+        const reel_rng_block bits =
+            reel_rng((uint64_t)r->recipe->run.seed, reel_rng_stream("dit mask frames"), i);
+        const uint64_t some = (bits.word[0] | (uint64_t)bits.word[1] << 32) & all;
+        return some == all ? 1 : some;
+    }
+    case 3:
+        return head;
+    default:
+        return head << (f - n);
+    }
+}
+
+/* A stored clip, perhaps cut to its first frames, so that at most `room` tokens are needed. */
+static reel_latent_clip draw_clip(const reel_dit_trainer *r, const reel_row *row, uint64_t i,
+                                  int64_t room) {
+    const int64_t n = reel_latents_count(r->latents);
+    reel_latent_clip c = reel_latents_at(r->latents, (int64_t)below(r, "dit clip", i, (uint64_t)n));
+    const double kind = uniform(r, "dit length", i);
+    const int64_t plane = (c.h / row->patch) * (c.w / row->patch);
+    if (kind < r->recipe->dit.image_fraction)
+        c.f = 1;
+    else if (kind < r->recipe->dit.image_fraction + r->recipe->dit.short_fraction)
+        c.f = 1 + (int64_t)below(r, "dit frames", i, (uint64_t)c.f);
+    if (c.f * plane > room) c.f = room / plane;
+    return c;
+}
+
+reel_status reel_dit_set_caption(reel_dit_trainer *r, reel_row *row, int64_t i, const char *text) {
+    const reel_encode_options cut = {.max_tokens = row->X, .add_end = true};
+    reel_tokens tokens;
+    const reel_status status =
+        reel_tokenizer_encode(r->tokenizer, text, (int64_t)strlen(text), &cut, &tokens);
+    if (status != REEL_OK) return status;
+    reel_row_set_text(row, i, tokens.id, tokens.n);
+    reel_tokens_deinit(r->env, &tokens);
+    return REEL_OK;
+}
+
+static reel_status draw_caption(reel_dit_trainer *r, reel_row *row, int64_t k, uint64_t i) {
+    char text[REEL_SOURCE_CAPTION_BYTES] = "";
+    const reel_latent_clip *c = &row->clip[k].latent;
+    const reel_source *s = &r->material.train;
+    reel_status status = REEL_OK;
+    if (uniform(r, "dit caption", i) >= r->recipe->dit.caption_dropout)
+        status = s->caption(r->env, s->context, c->index, c->size,
+                            uniform(r, "dit language", i) < r->recipe->dit.chinese_fraction,
+                            below(r, "dit variant", i, (uint64_t)1 << 62), text);
+    return status == REEL_OK ? reel_dit_set_caption(r, row, k, text) : status;
+}
+
+/* Micro-step k of the step under way. */
+reel_status reel_dit_fill_row(void *context, int64_t k) {
+    reel_dit_rows *p = context;
+    reel_dit_trainer *r = p->trainer;
+    reel_row *row = &p->row;
+    const int64_t micro = r->step * r->recipe->optimiser.accumulate + k;
+    const uint64_t base = (uint64_t)micro * CLIPS_A_STEP;
+    const int64_t width = row->z * row->patch * row->patch;
+    int64_t room = row->T;
+    reel_status status = REEL_OK;
+    reel_row_clear(row);
+    for (int64_t i = 0; i < row->N && status == REEL_OK; i++) {
+        const uint64_t at = base + (uint64_t)i;
+        const reel_latent_clip c = draw_clip(r, row, at, room);
+        if (c.f < 1) break;
+        const int64_t n = reel_row_tokens(row, &c);
+        const uint64_t noise = ((uint64_t)micro * (uint64_t)row->T + (uint64_t)(row->T - room)) *
+                               (uint64_t)((width + 3) / 4 * 4);
+        reel_row_add(row, &c, draw_level(r, at, n), draw_known(r, at, c.f), noise);
+        room -= n;
+        status = draw_caption(r, row, i, at);
+    }
+    if (status == REEL_OK) reel_row_fill(row, (uint64_t)r->recipe->run.seed);
+    return status;
+}
