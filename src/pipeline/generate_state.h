@@ -31,6 +31,7 @@ struct reel_generate {
     bool bf16;              /* the transformer computes in bf16, and the decoder with it */
     bool text_bf16;         /* the text encoder does */
     const char *state_path; /* OUTPUT.reel-state */
+    const char *parts_path; /* OUTPUT.reel-parts */
 };
 
 /* The configuration of a part; the folder was checked to have it. */

@@ -7,6 +7,12 @@
 #include "base/memory.h"
 #include "pipeline/generate_state.h"
 #include "pipeline/rates.h"
+#include "pipeline/windows.h"
+
+/* Latent frames that are made at once. */
+static int64_t length(const reel_settings *s) {
+    return reel_windows_length(&s->spans, s->F);
+}
 
 /* ---- made-up models ---- */
 
@@ -168,12 +174,12 @@ static void sample_grid(const reel_generate *g, int64_t grid[3]) {
     const int64_t *patch =
         reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.patch_size;
     const int64_t per_row = s->w / patch[2], per_frame = per_row * (s->h / patch[1]);
-    grid[0] = s->F;
+    grid[0] = length(s);
     grid[1] = s->h;
     grid[2] = s->w;
     int64_t frames = TOKENS / per_frame;
     if (frames < 1) frames = 1;
-    if (frames * patch[0] < s->F) grid[0] = frames * patch[0];
+    if (frames * patch[0] < grid[0]) grid[0] = frames * patch[0];
     int64_t rows = TOKENS / per_row;
     if (rows < 1) rows = 1;
     if (grid[0] == patch[0] && rows * patch[1] < s->h) grid[1] = rows * patch[1];
@@ -202,7 +208,7 @@ static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_
 static reel_status whole_transformer(const reel_generate *g, reel_params **params,
                                      reel_transformer **m) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TRANSFORMER);
-    const int64_t grid[3] = {g->settings.F, g->settings.h, g->settings.w};
+    const int64_t grid[3] = {length(&g->settings), g->settings.h, g->settings.w};
     reel_status status =
         made_up(g->env, config, (make){.bf16 = g->bf16, .q8 = g->settings.q8}, params);
     if (status == REEL_OK)
@@ -329,8 +335,8 @@ static reel_status predict_denoise_bytes(const reel_generate *g, int64_t base,
         enum { COPIES = 5 + 4 + 2 }; /* of the latents: the driver's, the sampler's, the model's */
         const reel_settings *s = &g->settings;
         const int64_t latents =
-            reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.in_channels * s->F *
-            s->h * s->w * (int64_t)sizeof(float);
+            reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.in_channels *
+            length(s) * s->h * s->w * (int64_t)sizeof(float);
         const int64_t rest = base + reel_plan_get_stats(plan).planned_bytes + COPIES * latents;
         cost->denoise_bytes = rest + param_bytes(params);
         cost->streamed = cost->denoise_bytes > cost->limit_bytes && !s->q8;
@@ -353,11 +359,12 @@ static reel_status decoder_bytes(const reel_generate *g, reel_params *params, co
         const int64_t factor =
             reel_wan_vae_factor_t(&reel_generate_config(g, REEL_COMPONENT_VAE)->vae);
         const int64_t picture = 3 * s->width * s->height;
+        const int64_t frames = 1 + (length(s) - 1) * factor;
         *bytes =
             param_bytes(params) + stats.plan_bytes + stats.cache_bytes + picture + encoder_bytes(g);
         /* with tiles: all frames until the last tile is done, and one piece of whole frames */
         if (stats.canvas_bytes)
-            *bytes += s->frames * stats.canvas_bytes + factor * picture * (int64_t)sizeof(float);
+            *bytes += frames * stats.canvas_bytes + factor * picture * (int64_t)sizeof(float);
     }
     reel_wan_vae_stream_close(&stream);
     return status;

@@ -41,6 +41,15 @@ static void put_inputs(reel_json_out *out, const reel_job *t, bool with_names) {
     if (t->mask) put_hash(out, "mask_hash", t->mask_hash);
 }
 
+/* In frames, as they are asked for. */
+static void put_windows(reel_json_out *out, const reel_settings *s) {
+    const reel_spans *w = &s->spans;
+    put_int(out, "window", 1 + (w->window - 1) * w->factor);
+    put_int(out, "context", 1 + (w->context - 1) * w->factor);
+    put_int(out, "anchor", w->anchor ? 1 + (w->anchor - 1) * w->factor : 0);
+    put_real(out, "context_noise", s->context_noise);
+}
+
 void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool with_seed) {
     const reel_settings *s = r->settings;
     reel_json_out_object_begin(out);
@@ -72,6 +81,7 @@ void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool wi
         put_int(out, "tile_height", s->tile[0]);
         put_int(out, "tile_width", s->tile[1]);
     }
+    if (r->n_windows > 1) put_windows(out, s);
     if (r->task->n_inputs) put_inputs(out, r->task, with_seed);
     put_text(out, "isa", r->isa);
     reel_json_out_end(out);

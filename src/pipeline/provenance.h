@@ -15,6 +15,7 @@ typedef struct reel_provenance {
     const char *negative_prompt;
     const char *isa;
     int64_t seed;
+    int64_t n_windows; /* 1: it is made at once */
     const reel_settings *settings;
     const reel_job *task;
 } reel_provenance;

@@ -171,8 +171,11 @@ static void test_resume_refuses_a_file_that_is_none(void **state) {
                {"done", "-1", "how far"},
                {"settings", NULL, "settings or seed"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        reel_metadata pair[] = {
-            {"format", "reel state 1"}, {"settings", "{}"}, {"seed", "5"}, {"done", "1"}};
+        reel_metadata pair[] = {{"format", "reel state 2"},
+                                {"settings", "{}"},
+                                {"seed", "5"},
+                                {"done", "1"},
+                                {"window", "0"}};
         int n = 0;
         for (int k = 0; k < 4; k++) {
             if (strcmp(pair[k].key, bad[i].key) == 0) pair[k].value = bad[i].value;

@@ -16,13 +16,15 @@ typedef struct reel_make_options {
     reel_option_size size;
     int64_t frames;
     double seconds, fps;
+    int64_t window, context, anchor;
+    double context_noise;
     const char *output, *model, *type, *isa, *preview_path;
     int64_t threads, max_memory;
     bool bit_exact, dry_run, json, quiet, verbose;
 } reel_make_options;
 
 /* The rows of those options: a usage's `shared`. */
-enum { REEL_MAKE_ROWS = 29 };
+enum { REEL_MAKE_ROWS = 33 };
 extern const reel_option reel_make_rows[];
 
 /* Makes what the options say. given: the task and its files, everything else is filled in here.

@@ -1,0 +1,266 @@
+/* Making a video: what all commands that do share. */
+#include "app/cli/make.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app/cli/hub.h"
+#include "app/cli/progress.h"
+#include "base/alloc.h"
+#include "base/file.h"
+
+/* ---- the model ---- */
+
+enum { PATH_BYTES = REEL_HUB_PATH };
+
+static bool is_model(const char *folder) {
+    char path[PATH_BYTES];
+    return snprintf(path, sizeof path, "%s/model_index.json", folder) < (int)sizeof path &&
+           access(path, R_OK) == 0;
+}
+
+/* The model that ships with reel: beside the program in its source tree or installed, or below the
+ * current folder. */
+static const char *find_pocket(char text[PATH_BYTES]) {
+    static const char *const below[] = {"/../models/pocket", "/models/pocket",
+                                        "/../share/reel/models/pocket"};
+    char program[PATH_BYTES];
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n > 0) {
+        program[n] = '\0';
+        char *slash = strrchr(program, '/');
+        if (slash) *slash = '\0';
+        for (size_t i = 0; i < sizeof below / sizeof *below; i++)
+            if (snprintf(text, PATH_BYTES, "%s%s", program, below[i]) < PATH_BYTES &&
+                is_model(text))
+                return text;
+    }
+    snprintf(text, PATH_BYTES, "models/pocket");
+    return is_model(text) ? text : NULL;
+}
+
+static bool find_model(const reel_usage *u, reel_make_options *o, char text[PATH_BYTES]) {
+    if (!o->model) o->model = getenv("REEL_MODEL");
+    if (!o->model || !o->model[0]) o->model = find_pocket(text);
+    if (o->model) return true;
+    fprintf(stderr,
+            "reel %s: no model: none is installed as models/pocket; give one with --model DIR (a "
+            "folder with model_index.json) or --model Org/Name\n",
+            u->command);
+    return false;
+}
+
+/* ---- the prompt ---- */
+
+enum { MAX_PROMPT = 1 << 20 };
+
+/* All of standard input, at most MAX_PROMPT bytes; 0-terminated; NULL with a message. */
+static char *read_input(const reel_usage *u) {
+    char *text = malloc(MAX_PROMPT + 1);
+    if (!text) return NULL;
+    const size_t n = fread(text, 1, MAX_PROMPT + 1, stdin);
+    if (ferror(stdin) || n > MAX_PROMPT) {
+        fprintf(stderr, "reel %s: --prompt-file: %s\n", u->command,
+                ferror(stdin) ? "standard input could not be read"
+                              : "standard input has more than 1 MiB, which is no prompt");
+        free(text);
+        return NULL;
+    }
+    text[n] = '\0';
+    return text;
+}
+
+/* The prompt's text: *owned is what is to be freed with reel_free, *input with free. */
+static bool read_prompt(reel_env *env, const reel_usage *u, const reel_make_options *o,
+                        const char **prompt, char **owned, char **input) {
+    *prompt = o->prompt;
+    if (!o->prompt_file) return true;
+    if (strcmp(o->prompt_file, "-") == 0) {
+        *prompt = *input = read_input(u);
+        return *input != NULL;
+    }
+    int64_t bytes;
+    if (reel_file_read(env, o->prompt_file, MAX_PROMPT, owned, &bytes) != REEL_OK) {
+        reel_command_fail(u, env);
+        return false;
+    }
+    *prompt = *owned;
+    return true;
+}
+
+/* ---- the request ---- */
+
+static bool refuse(const reel_usage *u, const char *text) {
+    fprintf(stderr, "reel %s: %s\n", u->command, text);
+    return false;
+}
+
+/* Rules about several options at once. */
+static bool check(const reel_usage *u, const reel_parsed *parsed, const reel_make_options *o) {
+    if (o->prompt && o->prompt_file)
+        return refuse(u, "--prompt and --prompt-file: give one of them");
+    if (!o->prompt && !o->prompt_file)
+        return refuse(u, "no prompt: give --prompt TEXT or --prompt-file FILE");
+    if (o->size.width && (o->width || o->height))
+        return refuse(u, "--size and --width, --height: give one or the others");
+    if (o->frames && reel_option_given(u, parsed, "seconds"))
+        return refuse(u, "--frames and --seconds: give one of them");
+    if (o->cfg_from > o->cfg_to) return refuse(u, "--cfg-from lies behind --cfg-to");
+    if (o->quiet && o->verbose) return refuse(u, "--quiet and --verbose: give one of them");
+    return true;
+}
+
+/* A number below 2^32, so that it can be copied by hand. */
+static int64_t draw_seed(void) {
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) seed = (uint32_t)getpid();
+    return seed;
+}
+
+static reel_generate_request make_request(const reel_usage *u, const reel_parsed *parsed,
+                                          const reel_make_options *o,
+                                          const reel_generate_request *given) {
+    reel_generate_request r = *given;
+    r.output = o->output;
+    r.negative_prompt = o->negative_prompt;
+    r.seed_is_drawn = !reel_option_given(u, parsed, "seed");
+    r.seed = r.seed_is_drawn ? draw_seed() : o->seed;
+    r.width = o->size.width ? o->size.width : o->width;
+    r.height = o->size.height ? o->size.height : o->height;
+    r.frames = o->frames;
+    r.seconds = o->seconds;
+    r.fps = o->fps;
+    r.window = o->window;
+    r.context = o->context;
+    r.context_noise = o->context_noise;
+    r.anchor = o->anchor;
+    r.steps = o->steps;
+    if (reel_option_given(u, parsed, "cfg-scale")) r.cfg_scale = o->cfg_scale;
+    r.cfg_rescale = o->cfg_rescale;
+    r.cfg_from = o->cfg_from;
+    r.cfg_to = o->cfg_to;
+    r.flow_shift = o->flow_shift;
+    r.sampler = o->sampler;
+    r.type = o->type;
+    r.isa = o->isa;
+    r.max_memory = o->max_memory;
+    r.preview_path = o->preview_path;
+    r.bit_exact = o->bit_exact;
+    return r;
+}
+
+/* ---- running ---- */
+
+static sigset_t signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
+/* Ctrl-C and kill wait until they are asked about, so that a run ends between two operations. */
+static void hold_signals(void) {
+    const sigset_t set = signals();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* A run that is watched. */
+typedef struct watch {
+    reel_progress progress;
+    bool is_cancelled;
+} watch;
+
+/* The first signal asks to stop; a second one ends the program at once, as it does without us: what
+ * a run needs to go on is on disk at any moment. */
+static bool is_cancelled(void *context) {
+    watch *w = context;
+    const sigset_t set = signals();
+    static const struct timespec now = {0, 0};
+    if (!w->is_cancelled && sigtimedwait(&set, NULL, &now) > 0) {
+        w->is_cancelled = true;
+        reel_progress_stop(&w->progress);
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
+    }
+    return w->is_cancelled;
+}
+
+static void on_event(void *context, const reel_event *event) {
+    watch *w = context;
+    reel_progress_event(&w->progress, event);
+}
+
+static reel_status generate(reel_env *env, const reel_usage *u, const reel_make_options *o,
+                            const reel_generate_request *request) {
+    reel_generation *g;
+    reel_status status = reel_generation_open(env, request, &g);
+    if (status != REEL_OK) return status;
+    watch w = {0};
+    reel_progress_init(&w.progress, env, reel_generation_settings(g), request->seed_is_drawn);
+    w.progress.command = u->command;
+    w.progress.json = o->json;
+    w.progress.quiet = o->quiet;
+    if (o->dry_run) {
+        reel_generate_cost cost;
+        status = reel_generation_predict(g, &cost);
+        if (status == REEL_OK) reel_progress_prediction(&w.progress, &cost);
+    } else {
+        status = reel_generation_run(g, on_event, is_cancelled, &w);
+    }
+    reel_progress_deinit(&w.progress);
+    reel_generation_close(&g);
+    return status;
+}
+
+static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                    const reel_generate_request *given) {
+    char pocket[PATH_BYTES], cache[REEL_HUB_PATH];
+    char *owned = NULL, *input = NULL;
+    reel_generate_request r = make_request(u, parsed, o, given);
+    if (!find_model(u, o, pocket)) return REEL_EXIT_FAILURE;
+    hold_signals();
+    reel_env *env;
+    const reel_log_level level = o->quiet     ? REEL_LOG_ERROR
+                                 : o->verbose ? REEL_LOG_INFO
+                                              : REEL_LOG_WARN;
+    if (!reel_command_env_for(u, (int)o->threads, level, &env)) return REEL_EXIT_FAILURE;
+    int exit_code = REEL_EXIT_FAILURE;
+    if (read_prompt(env, u, o, &r.prompt, &owned, &input)) {
+        r.model = o->model;
+        r.cache_root = reel_hub_cache(cache);
+        const reel_status status = generate(env, u, o, &r);
+        exit_code = status == REEL_OK ? REEL_EXIT_OK : reel_command_fail(u, env);
+    }
+    reel_free(env, owned);
+    free(input);
+    reel_env_free(&env);
+    return exit_code;
+}
+
+int reel_make(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+              const reel_generate_request *given) {
+    return check(u, parsed, o) ? run_with(u, parsed, o, given) : REEL_EXIT_USAGE;
+}
+
+int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                    const reel_generate_request *first, const reel_generate_request *second) {
+    char half[PATH_BYTES];
+    if (snprintf(half, sizeof half, "%s.reel-half.mkv", o->output) >= (int)sizeof half) {
+        fprintf(stderr, "reel %s: --output: the name has more than %d bytes\n", u->command,
+                PATH_BYTES - 16);
+        return REEL_EXIT_USAGE;
+    }
+    reel_make_options before = *o;
+    reel_generate_request rest = *second;
+    before.output = half;
+    rest.clip[0] = half;
+    int code = reel_make(u, parsed, &before, first);
+    if (code != REEL_EXIT_OK || o->dry_run) return code;
+    code = reel_make(u, parsed, o, &rest);
+    (void)unlink(half);
+    return code;
+}
