@@ -481,6 +481,10 @@ typedef struct reel_evaluate_options {
     int64_t frames, height, width; /* of clips when there is no judge, which has its own size */
     double fps;
     int64_t text_length; /* rows of text the transformer sees; 0: as the folder says, or 512 */
+    /* [n_drift] long videos: nothing but how their last five seconds differ from their first is
+     * measured; model may be NULL, and a judge has to be named */
+    const char *const *drift;
+    int n_drift;
     reel_evaluate_progress *progress; /* may be NULL */
     reel_evaluate_line *line;         /* may be NULL */
     void *context;

@@ -165,38 +165,41 @@ reel_status reel_making_join(reel_making *r) {
 
 /* ---- parts ---- */
 
-/* A part takes the frames that are new of those a window decodes to. */
+/* A part takes the frames behind the context that a window decodes to; those of a step are joined
+ * to what is behind them. */
 typedef struct part {
     reel_video_writer *writer;
-    int64_t first, n;
+    reel_splice *splice; /* of a step */
+    int64_t first;
 } part;
 
 static reel_status part_put(void *context, int64_t index, const uint8_t *pixels) {
     const part *p = context;
-    if (index < p->first || index >= p->first + p->n) return REEL_OK;
-    return reel_video_writer_push(p->writer, pixels);
+    if (p->splice) return reel_splice_frame(p->splice, index, pixels);
+    return index >= p->first ? reel_video_writer_push(p->writer, pixels) : REEL_OK;
 }
 
-static part plan_part(const reel_making *r, int64_t i) {
-    const int64_t factor = r->g->settings.spans.factor;
-    part p = {.n = reel_making_window_frames(r, i)};
-    if (r->g->task.n_steps)
-        p.first = r->step.segment[0].from;
-    else if (i > 0)
-        p.first = 1 + (r->window.known - 1) * factor;
-    return p;
+static reel_status part_open(reel_making *r, int64_t i, part *p) {
+    const reel_settings *s = &r->g->settings;
+    char path[REEL_PARTS_PATH];
+    *p = (part){.first = i ? 1 + (r->window.known - 1) * s->spans.factor : 0};
+    reel_status status = reel_parts_frames(&r->parts, i, path);
+    if (status == REEL_OK) status = reel_making_open_writer(r, path, false, &p->writer);
+    if (status == REEL_OK && r->g->task.n_steps)
+        status =
+            reel_splice_open(r->env, r->job, (int)s->width, (int)s->height, p->writer, &p->splice);
+    return status;
 }
 
 reel_status reel_making_decode_part(reel_making *r, int64_t i) {
-    char path[REEL_PARTS_PATH];
-    part p = plan_part(r, i);
+    part p = {0};
     const float *latents = reel_denoise_latents(r->denoise);
-    reel_status status = reel_parts_frames(&r->parts, i, path);
-    if (status == REEL_OK && !r->g->task.n_steps) status = reel_parts_save(&r->parts, i, latents);
-    if (status == REEL_OK) status = reel_making_open_writer(r, path, false, &p.writer);
-    if (status != REEL_OK) return status;
-    status = decode_latents(r, latents, part_put, &p);
+    reel_status status = r->g->task.n_steps ? REEL_OK : reel_parts_save(&r->parts, i, latents);
+    if (status == REEL_OK) status = part_open(r, i, &p);
+    if (status == REEL_OK) status = decode_latents(r, latents, part_put, &p);
+    if (status == REEL_OK && p.splice) status = reel_splice_finish(p.splice);
     if (status == REEL_OK) status = reel_video_writer_finish(p.writer);
+    reel_splice_close(&p.splice);
     reel_video_writer_close(&p.writer);
     reel_memory_trim();
     return status;

@@ -407,13 +407,44 @@ static reel_status predict_decode_bytes(reel_generate *g, int64_t base, reel_gen
     return status;
 }
 
-static reel_status check_limit(const reel_generate *g, const reel_generate_cost *cost) {
+/* What pictures and clips take to be encoded, in whole frames. */
+static reel_status predict_encode_bytes(const reel_generate *g, int64_t base, int64_t *bytes) {
+    *bytes = 0;
+    if (!g->task.n_inputs) return REEL_OK;
+    const reel_settings *s = &g->settings;
+    const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_VAE);
+    reel_params *params = NULL;
+    reel_wan_vae_stream *stream = NULL;
+    reel_status status = made_up(g->env, config, (make){.bf16 = g->bf16}, &params);
+    if (status != REEL_OK) return status;
+    const reel_wan_vae_stream_options options = {.params = params,
+                                                 .table = g->backend.table,
+                                                 .compute = g->bf16 ? REEL_BF16 : REEL_F32,
+                                                 .height = s->height,
+                                                 .width = s->width};
+    status = reel_wan_vae_encoder_open(g->env, &config->vae, &options, &stream);
+    if (status == REEL_OK) {
+        const reel_wan_vae_stream_stats stats = reel_wan_vae_stream_get_stats(stream);
+        const int64_t factor = reel_wan_vae_factor_t(&config->vae);
+        const int64_t picture = 3 * s->width * s->height, latents = config->vae.z_dim * s->h * s->w;
+        /* the encoder, a piece of frames for it, a frame read, and latents of the canvas, twice */
+        *bytes = base + param_bytes(params) + stats.plan_bytes + stats.cache_bytes +
+                 factor * picture * (int64_t)sizeof(float) + picture +
+                 2 * length(s) * latents * (int64_t)sizeof(float);
+    }
+    reel_wan_vae_stream_close(&stream);
+    reel_params_free(&params);
+    return status;
+}
+
+static reel_status check_limit(const reel_generate *g, int64_t encode_bytes,
+                               const reel_generate_cost *cost) {
     if (cost->peak_bytes <= cost->limit_bytes) return REEL_OK;
     return reel_fail(g->env, REEL_E_NOMEM,
-                     "needs %lld MiB (text %lld, denoising %lld%s, decoding %lld) and %lld MiB are "
-                     "%s; make it smaller or shorter%s",
-                     (long long)(cost->peak_bytes >> 20), (long long)(cost->text_bytes >> 20),
-                     (long long)(cost->denoise_bytes >> 20),
+                     "needs %lld MiB (encoding %lld, text %lld, denoising %lld%s, decoding %lld) "
+                     "and %lld MiB are %s; make it smaller or shorter%s",
+                     (long long)(cost->peak_bytes >> 20), (long long)(encode_bytes >> 20),
+                     (long long)(cost->text_bytes >> 20), (long long)(cost->denoise_bytes >> 20),
                      cost->streamed ? " with streamed weights" : "",
                      (long long)(cost->decode_bytes >> 20), (long long)(cost->limit_bytes >> 20),
                      g->request->max_memory ? "allowed" : "free",
@@ -429,11 +460,14 @@ reel_status reel_predict_memory(reel_generate *g, reel_generate_cost *cost) {
     reel_status status = predict_text_bytes(g, base, cost);
     if (status == REEL_OK) status = predict_denoise_bytes(g, base, cost);
     if (status == REEL_OK) status = predict_decode_bytes(g, base, cost);
+    int64_t encode_bytes = 0;
+    if (status == REEL_OK) status = predict_encode_bytes(g, base, &encode_bytes);
     if (status != REEL_OK) return status;
-    const int64_t phase[] = {cost->text_bytes, cost->denoise_bytes, cost->decode_bytes};
-    for (int i = 0; i < 3; i++)
+    const int64_t phase[] = {encode_bytes, cost->text_bytes, cost->denoise_bytes,
+                             cost->decode_bytes};
+    for (size_t i = 0; i < sizeof phase / sizeof *phase; i++)
         if (phase[i] > cost->peak_bytes) cost->peak_bytes = phase[i];
-    return check_limit(g, cost);
+    return check_limit(g, encode_bytes, cost);
 }
 
 /* ---- time ---- */
@@ -466,6 +500,7 @@ static reel_status predict_denoise_s(const reel_generate *g, reel_generate_cost 
         if (status == REEL_OK) status = reel_transformer_plan(m, rows, &plan);
         if (status == REEL_OK) cost->denoise_s += count[rows] * reel_rates_predict(&rates, plan);
     }
+    cost->denoise_s *= (double)g->shown.windows;
     reel_transformer_free(&m);
     reel_params_free(&params);
     return status;

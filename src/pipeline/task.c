@@ -210,6 +210,7 @@ void reel_task_step(const reel_job *t, int64_t i, const char *before, reel_job *
     if (i > 0)
         job->input[0] = beginning(t, before, 0, step_at(t, i - 1).n, t->F - s.known, s.known);
     add_segment(job, NULL, frames_of(t, t->F - s.known) - s.n, s.n);
+    add_segment(job, job->input[0].path, job->input[0].from, 0); /* what they are joined to */
 }
 
 static void count_steps(reel_job *t) {

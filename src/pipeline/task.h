@@ -72,7 +72,8 @@ REEL_MUST_USE reel_status reel_task_look(reel_env *env, const reel_generate_requ
 
 /* Step i of a task that goes backwards in n_steps, as a job of its own: what is there is the clip
  * or, behind the first step, `before`, a file with what the step before made. Its first segment
- * says which of the frames it decodes are new; borrows before. */
+ * says which of the frames it decodes are new, the second, of no frames, what they are joined to;
+ * borrows before. */
 void reel_task_step(const reel_job *task, int64_t i, const char *before, reel_job *step);
 /* How many frames that makes. */
 int64_t reel_task_step_frames(const reel_job *task, int64_t i);

@@ -10,6 +10,7 @@
 
 #include "app/cli/hub.h"
 #include "app/cli/progress.h"
+#include "app/cli/recipe.h"
 #include "base/alloc.h"
 #include "base/file.h"
 
@@ -115,7 +116,7 @@ static bool check(const reel_usage *u, const reel_parsed *parsed, const reel_mak
 }
 
 /* A number below 2^32, so that it can be copied by hand. */
-static int64_t draw_seed(void) {
+int64_t reel_make_draw_seed(void) {
     uint32_t seed = 0;
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) seed = (uint32_t)getpid();
     return seed;
@@ -128,11 +129,11 @@ static reel_generate_request make_request(const reel_usage *u, const reel_parsed
     r.output = o->output;
     r.negative_prompt = o->negative_prompt;
     r.seed_is_drawn = !reel_option_given(u, parsed, "seed");
-    r.seed = r.seed_is_drawn ? draw_seed() : o->seed;
+    r.seed = r.seed_is_drawn ? reel_make_draw_seed() : o->seed;
     r.width = o->size.width ? o->size.width : o->width;
     r.height = o->size.height ? o->size.height : o->height;
-    r.frames = o->frames;
-    r.seconds = o->seconds;
+    r.frames = given->frames ? given->frames : o->frames;
+    r.seconds = given->frames ? 0 : o->seconds;
     r.fps = o->fps;
     r.window = o->window;
     r.context = o->context;
@@ -241,13 +242,47 @@ static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_op
     return exit_code;
 }
 
-int reel_make(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
-              const reel_generate_request *given) {
-    return check(u, parsed, o) ? run_with(u, parsed, o, given) : REEL_EXIT_USAGE;
+/* ---- what was made before ---- */
+
+static bool takes_a_length(reel_task_kind task) {
+    return task == REEL_TASK_GENERATE || task == REEL_TASK_ANIMATE;
 }
 
-int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
-                    const reel_generate_request *first, const reel_generate_request *second) {
+/* Makes it once: with what a recipe says, where one is named. */
+static int make_once(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                     const reel_generate_request *given) {
+    reel_make_options filled = *o;
+    reel_parsed marked = *parsed;
+    reel_recipe recipe = {0};
+    const char *source = o->draft ? o->draft : o->source;
+    const reel_recipe_use use = {.steps = !o->draft,
+                                 .size = takes_a_length(given->task),
+                                 .length = takes_a_length(given->task)};
+    bool good = !source || (reel_recipe_open(u, source, &recipe) &&
+                            reel_recipe_fill(u, &recipe, use, &marked, &filled));
+    int code = REEL_EXIT_FAILURE;
+    if (good)
+        code = check(u, &marked, &filled) ? run_with(u, &marked, &filled, given) : REEL_EXIT_USAGE;
+    reel_recipe_close(&recipe);
+    return code;
+}
+
+static int make_one(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                    const void *context) {
+    return make_once(u, parsed, o, context);
+}
+
+int reel_make(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+              const reel_generate_request *given) {
+    return o->variations > 1 ? reel_make_variations(u, parsed, o, make_one, given)
+                             : make_once(u, parsed, o, given);
+}
+
+/* ---- in two runs ---- */
+
+static int make_pair(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                     const void *context) {
+    const reel_generate_request *const *pair = context;
     char half[PATH_BYTES];
     if (snprintf(half, sizeof half, "%s.reel-half.mkv", o->output) >= (int)sizeof half) {
         fprintf(stderr, "reel %s: --output: the name has more than %d bytes\n", u->command,
@@ -255,12 +290,31 @@ int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_op
         return REEL_EXIT_USAGE;
     }
     reel_make_options before = *o;
-    reel_generate_request rest = *second;
+    reel_generate_request rest = *pair[1];
     before.output = half;
     rest.clip[0] = half;
-    int code = reel_make(u, parsed, &before, first);
+    int code = make_once(u, parsed, &before, pair[0]);
     if (code != REEL_EXIT_OK || o->dry_run) return code;
-    code = reel_make(u, parsed, o, &rest);
+    code = make_once(u, parsed, o, &rest);
     (void)unlink(half);
     return code;
+}
+
+int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                    const reel_generate_request *first, const reel_generate_request *second) {
+    const reel_generate_request *const pair[] = {first, second};
+    return o->variations > 1 ? reel_make_variations(u, parsed, o, make_pair, pair)
+                             : make_pair(u, parsed, o, pair);
+}
+
+/* ---- for the commands ---- */
+
+reel_generate_request reel_make_request(reel_task_kind task, const reel_parsed *parsed,
+                                        const char *fit) {
+    reel_generate_request r = reel_generate_request_default();
+    r.task = task;
+    for (int i = 0; i < parsed->n_operands && i < 2; i++)
+        r.clip[i] = parsed->operand[i];
+    r.letterbox = strcmp(fit, "letterbox") == 0;
+    return r;
 }
