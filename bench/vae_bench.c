@@ -98,7 +98,7 @@ static void record_piece(vae_rig *r, const piece_case *c, reel_dtype dtype) {
     const reel_wan_vae_config config = reel_wan_vae_config_default();
     const int64_t F = c->piece == REEL_WAN_VAE_NEXT ? 4 : 1, S = c->edge;
     const reel_shape x = REEL_SHAPE(1, F, S, S, 3), z = REEL_SHAPE(1, 1, S / 8, S / 8, 16);
-    reel_wan_vae_caches caches;
+    reel_wan_vae_caches caches = {0};
     reel_tape_reset(r->tape);
     r->nn = reel_nn_start(r->tape, r->params, dtype);
     const reel_var in = reel_tape_input(r->tape, REEL_F32, c->decode ? z : x, "in", r->x);
@@ -111,8 +111,7 @@ static void record_piece(vae_rig *r, const piece_case *c, reel_dtype dtype) {
         if (!var) continue;
         const reel_value *v = reel_tape_value(r->tape, var);
         if (!r->cache[i]) r->cache[i] = bench_random(v->dtype, reel_shape_count(&v->shape), -1, 1);
-        if (caches.in[i]) reel_tape_bind(r->tape, caches.in[i], r->cache[i]);
-        if (caches.out[i]) reel_tape_bind(r->tape, caches.out[i], r->cache[i]);
+        reel_wan_vae_cache_bind(r->tape, &caches, i, r->cache[i]);
     }
 }
 

@@ -198,7 +198,7 @@ REEL_MUST_USE REEL_API reel_status reel_model_create(reel_env *env, const char *
 
 /* What a training run says while it goes on. Everything is borrowed for the call. */
 typedef struct reel_train_event {
-    const char *kind;  /* "vae", "dit", "judge", "tokenizer" */
+    const char *kind;  /* "vae", "dit", "judge", "depth", "tokenizer" */
     const char *phase; /* "prepare", "step", "validate", "checkpoint", "save", "done", "stopped" */
     int64_t step, steps;
     double loss, norm;          /* of the last steps' mean; of the gradient */
@@ -215,7 +215,7 @@ typedef int reel_train_progress(void *context, const reel_train_event *event);
 
 /* What to train. */
 typedef struct reel_train_options {
-    const char *kind;       /* "vae", "decoder", "dit", "judge", "tokenizer", "pocket" */
+    const char *kind;       /* "vae", "decoder", "dit", "judge", "depth", "tokenizer", "pocket" */
     const char *recipe;     /* path of the recipe; NULL: defaults */
     const char *out;        /* run folder: made, or gone on with when it holds a checkpoint */
     const char *const *set; /* [n_set] overrides of the recipe, "section.field=value" */
@@ -258,9 +258,11 @@ typedef struct reel_curve_point {
 } reel_curve_point;
 
 /* A picture a frame of the result is to look like. */
+/* A picture a frame of the result is to look like, or a part of a clip for as many frames. */
 typedef struct reel_keyframe {
     int64_t frame; /* from 0; negative: from the end, -1 is the last */
     const char *path;
+    int64_t from, n; /* of a clip: its frames [from, from + n), one by one; n 0: a picture */
 } reel_keyframe;
 
 /* What is to be made. Text is UTF-8 and borrowed while the generation is open. */
@@ -393,6 +395,95 @@ REEL_MUST_USE REEL_API reel_status reel_generation_run(reel_generation *generati
                                                        reel_event_fn *on_event,
                                                        reel_cancel_fn *cancel, void *context);
 
+/* ---- 3D: depth, and what a second eye sees ---- */
+
+typedef enum reel_stereo_kind {
+    REEL_STEREO_SBS,      /* the left eye's picture and, to its right, the right eye's */
+    REEL_STEREO_ANAGLYPH, /* one picture for red-cyan glasses (Dubois' matrices) */
+} reel_stereo_kind;
+
+/* A clip to be seen with two eyes. Its frames are the left eye's; the right eye's are drawn from
+ * them and from their depth, which the depth head of a model folder reads from their latents. How
+ * near a point is is told as nearness: 1 / (z tan a), z metres away in a picture of which half the
+ * shorter side is seen at the angle a. 0 is the horizon, 0.3 the middle of a usual scene. */
+typedef struct reel_stereo_request {
+    const char *model;        /* a folder with depth/, or a repository's name in the cache */
+    const char *cache_root;   /* as in reel_generate_request */
+    const char *clip;         /* any video; frames whose sides are no multiples of the model's are
+                                 looked at with their borders repeated */
+    const char *output;       /* the video for two eyes; NULL: none */
+    const char *depth_output; /* the depth as grey: black at nearness 0, white at 0.8 and above;
+                                 NULL: none */
+    reel_stereo_kind kind;
+    double eyes_m; /* between the eyes, 0..10 */
+    double screen; /* the nearness of what lies in the plane of the screen, 0..10 */
+    const char *isa;
+} reel_stereo_request;
+
+/* Side by side, eyes 0.1 m apart, the screen at nearness 0.3; everything else NULL. */
+REEL_API reel_stereo_request reel_stereo_request_default(void);
+
+/* Whether the request's model can do it; the clip and the files need not be there yet. Fails as
+ * reel_stereo_make would. */
+REEL_MUST_USE REEL_API reel_status reel_stereo_check(reel_env *env,
+                                                     const reel_stereo_request *request);
+
+/* Makes it, in memory that does not grow with the clip: phase "depth", frames, and a DONE for each
+ * file, which appears whole or not at all. on_event and cancel may be NULL. REEL_E_UNSUPPORTED when
+ * the folder has no depth head, REEL_E_FORMAT when the head belongs to another autoencoder. */
+REEL_MUST_USE REEL_API reel_status reel_stereo_make(reel_env *env,
+                                                    const reel_stereo_request *request,
+                                                    reel_event_fn *on_event, reel_cancel_fn *cancel,
+                                                    void *context);
+
+/* ---- storyboards: films of several shots ---- */
+
+/* A script (docs/storyboard.md) to be made into a film. */
+typedef struct reel_storyboard_request {
+    const char *script; /* JSON when it begins with {, else plain text */
+    const char *model;  /* as in reel_generate_request, as the fields that have its names */
+    const char *cache_root;
+    const char *output; /* the film */
+    const char *sheet;  /* a contact sheet, .png; NULL: none */
+    const char *shots;  /* folder that keeps the shots; NULL: OUTPUT.reel-shots */
+    int64_t steps;      /* 0: the script's, or the model's own */
+    const char *type, *isa;
+    int64_t max_memory;
+    bool bit_exact;
+    bool plan_only; /* tell what would be made, and make nothing */
+} reel_storyboard_request;
+
+REEL_API reel_storyboard_request reel_storyboard_request_default(void);
+
+typedef enum reel_storyboard_event_kind {
+    REEL_STORYBOARD_SHOT,   /* one that was made before, or (plan_only) is to be made; see made */
+    REEL_STORYBOARD_RENDER, /* one begins to be made */
+    REEL_STORYBOARD_STEP,   /* event says how far its generation is */
+    REEL_STORYBOARD_JOIN,   /* shots become the film: shot of n_shots are in it */
+    REEL_STORYBOARD_NOTE,   /* text is something the script's author should know */
+    REEL_STORYBOARD_DONE,   /* a file is there; text is its path */
+} reel_storyboard_event_kind;
+
+typedef struct reel_storyboard_event {
+    reel_storyboard_event_kind kind;
+    int64_t shot, n_shots; /* from 1, titles counted */
+    double seconds;        /* of the shot */
+    const char *text;      /* the shot's prompt, or as above; borrowed for the call */
+    bool made;             /* the shot needs no work */
+    const reel_event *event;
+} reel_storyboard_event;
+
+typedef void reel_storyboard_fn(void *context, const reel_storyboard_event *event);
+
+/* Reads the script, makes the shots that are not in the folder of shots as the script now has them,
+ * and joins them. The folder then holds the shots of this film and no others. Mistakes in the
+ * script are REEL_E_FORMAT or REEL_E_ARG with file and line, before anything is made. A run that
+ * was stopped goes on with the shot it was at. on_event and cancel may be NULL. */
+REEL_MUST_USE REEL_API reel_status reel_storyboard_make(reel_env *env,
+                                                        const reel_storyboard_request *request,
+                                                        reel_storyboard_fn *on_event,
+                                                        reel_cancel_fn *cancel, void *context);
+
 /* ---- the procedural world: clips with captions and the whole truth about them ---- */
 
 /* What to write. The same options give the same files. */
@@ -471,12 +562,14 @@ typedef void reel_evaluate_line(void *context, const char *line);
 typedef struct reel_evaluate_options {
     const char *model; /* folder; one with nothing but vae/ is enough for the autoencoder */
     const char *judge; /* folder of a judge; NULL: model/judge where there is one */
-    const char *only;  /* some of "vae,judge,frechet,swap,physics"; NULL: all that can be done */
-    const char *json;  /* file to write; NULL: none */
-    const char *isa;   /* use no kernels above this level; NULL: the machine's own */
-    int64_t prompts;   /* held-out prompts; vae, swap and physics take an eighth, at least 8 */
-    int64_t steps;     /* of the sampler */
-    double cfg_scale;  /* 1: no guidance */
+    const char
+        *only; /* some of "vae,judge,frechet,swap,physics,stereo"; NULL: all that can be done */
+    const char *json; /* file to write; NULL: none */
+    const char *isa;  /* use no kernels above this level; NULL: the machine's own */
+    int64_t prompts;  /* held-out prompts; vae, swap, physics and stereo take an eighth, at
+                         least 8 */
+    int64_t steps;    /* of the sampler */
+    double cfg_scale; /* 1: no guidance */
     int64_t seed;
     int64_t frames, height, width; /* of clips when there is no judge, which has its own size */
     double fps;

@@ -1,8 +1,11 @@
 /* Generation: the public view of pipeline/generate.h, with the CPU's kernels behind it. */
 #include "pipeline/generate.h"
 
+#include <string.h>
+
+#include "api/backend.h"
 #include "base/env.h"
-#include "cpu/cpu.h"
+#include "world/reading.h"
 
 struct reel_generation {
     reel_env *env;
@@ -14,20 +17,32 @@ reel_generate_request reel_generate_request_default(void) {
     return (reel_generate_request){.cfg_scale = -1, .cfg_to = 1};
 }
 
+/* A small model that knows one world says so when it is asked for more. */
+static void note_reading(reel_generation *g, const char *prompt) {
+    reel_understood u;
+    char text[REEL_NOTE_BYTES - 96];
+    reel_prompt_understand(prompt, (int64_t)strlen(prompt), &u);
+    if (!reel_generate_is_of_world(g->generate) || (!u.n_unknown && u.possible)) return;
+    reel_reading_understood(&u, text, sizeof text);
+    reel_generate_note(g->generate, "of this prompt the model understands: %s",
+                       text[0] ? text : "nothing");
+    reel_reading_unknown(&u, prompt, text, sizeof text);
+    if (text[0]) reel_generate_note(g->generate, "it does not know: %s", text);
+    if (!u.possible) reel_generate_note(g->generate, "it never saw this: %s", u.why);
+    reel_reading_kinds(text, sizeof text);
+    reel_generate_note(g->generate, "it was trained on a small world of its own: %s", text);
+    reel_generate_note(g->generate,
+                       "for other prompts point to larger weights: --model DIR, or --model "
+                       "Wan-AI/Wan2.1-T2V-1.3B-Diffusers");
+}
+
 static reel_status open_with(reel_generation *g, const reel_generate_request *request) {
-    reel_isa isa = reel_isa_detect();
-    if (request->isa) {
-        const reel_isa cap = reel_isa_parse(request->isa);
-        if (cap == REEL_ISA_COUNT)
-            return reel_fail(g->env, REEL_E_ARG, "isa is '%s', wanted one of portable to %s",
-                             request->isa, reel_isa_name(REEL_ISA_AMX));
-        if (cap < isa) isa = cap;
-    }
-    if (request->bit_exact) isa = REEL_ISA_PORTABLE;
-    const reel_status status = reel_cpu_table(g->env, isa, &g->table);
-    if (status != REEL_OK) return status;
-    const reel_backend backend = {.table = g->table, .isa = reel_isa_name(isa)};
-    return reel_generate_open(g->env, request, &backend, &g->generate);
+    reel_backend backend;
+    reel_status status =
+        reel_backend_open(g->env, request->isa, request->bit_exact, &g->table, &backend);
+    if (status == REEL_OK) status = reel_generate_open(g->env, request, &backend, &g->generate);
+    if (status == REEL_OK) note_reading(g, request->prompt);
+    return status;
 }
 
 reel_status reel_generation_open(reel_env *env, const reel_generate_request *request,

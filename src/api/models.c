@@ -54,7 +54,7 @@ static reel_status tell(const reel_component *c, reel_model_part_visit *visit, v
 static reel_status tell_part(const reel_folder *folder, reel_component_kind kind,
                              reel_model_part_visit *visit, void *context) {
     reel_component *c;
-    reel_status status = reel_folder_component(folder, kind, REEL_WEIGHTS_MAPPED, &c);
+    reel_status status = reel_folder_component(folder, kind, REEL_WEIGHTS_STORED, &c);
     if (status != REEL_OK) return status;
     status = tell(c, visit, context);
     reel_component_close(&c);

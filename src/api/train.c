@@ -3,6 +3,7 @@
 
 #include "base/env.h"
 #include "cpu/cpu.h"
+#include "train/depth.h"
 #include "train/dit.h"
 #include "train/judge.h"
 #include "train/pocket.h"
@@ -28,13 +29,11 @@ static reel_status train(reel_env *env, const reel_kernel_table *table, const re
     if (strcmp(o->kind, "decoder") == 0) return reel_train_vae(env, table, run, true, stopped);
     if (strcmp(o->kind, "dit") == 0) return reel_train_dit(env, table, run, stopped);
     if (strcmp(o->kind, "judge") == 0) return reel_train_judge(env, table, run, stopped);
+    if (strcmp(o->kind, "depth") == 0) return reel_train_depth(env, table, run, stopped);
     if (strcmp(o->kind, "tokenizer") == 0) return reel_train_vocabulary(env, run);
-    return reel_fail(env, REEL_E_ARG,
-                     "got '%s' to train, wanted vae, decoder, dit, judge, tokenizer or pocket",
-                     o->kind);
-    if (strcmp(o->kind, "tokenizer") == 0) return reel_train_vocabulary(env, run);
-    return reel_fail(env, REEL_E_ARG,
-                     "got '%s' to train, wanted vae, decoder, dit, tokenizer or pocket", o->kind);
+    return reel_fail(
+        env, REEL_E_ARG,
+        "got '%s' to train, wanted vae, decoder, dit, judge, depth, tokenizer or pocket", o->kind);
 }
 
 reel_status reel_train(reel_env *env, const reel_train_options *o, int *stopped) {

@@ -361,6 +361,27 @@ reel_json_entry reel_json_next(const reel_json *object, reel_json_entry entry) {
     return entry_at(object, json_object_iter_next(object_of(object), entry.iterator));
 }
 
+reel_status reel_json_words(const reel_json *at, char *text, int64_t room) {
+    const json_t *value = at->value;
+    const size_t n = (size_t)room;
+    size_t used = n;
+    if (json_is_string(value)) {
+        used = json_string_length(value);
+        if (used < n) memcpy(text, json_string_value(value), used + 1);
+    } else if (json_is_integer(value)) {
+        used = (size_t)snprintf(text, n, "%lld", (long long)json_integer_value(value));
+    } else if (json_is_real(value)) {
+        used = (size_t)snprintf(text, n, "%.17g", json_real_value(value));
+    } else if (json_is_boolean(value)) {
+        used = (size_t)snprintf(text, n, "%s", json_is_true(value) ? "true" : "false");
+    } else {
+        return reel_json_fail(at, REEL_E_FORMAT, "wanted words or a number");
+    }
+    if (used < n) return REEL_OK;
+    return reel_json_fail(at, REEL_E_FORMAT, "has %lld bytes, wanted fewer than %lld",
+                          (long long)used, (long long)room);
+}
+
 reel_status reel_json_only(const reel_json *object, const char *const *keys, int n) {
     for (reel_json_entry e = reel_json_first(object); e.key; e = reel_json_next(object, e)) {
         bool known = false;

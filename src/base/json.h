@@ -91,6 +91,14 @@ reel_json_entry reel_json_next(const reel_json *object, reel_json_entry entry);
 /* Fails when the object has a key that is none of the n: files whose every word matters. */
 REEL_MUST_USE reel_status reel_json_only(const reel_json *object, const char *const *keys, int n);
 
+/* A value as words: a string as it is, a number in digits, true and false, into
+ * text (0-terminated). REEL_E_FORMAT for null, an object or an array, or what does not fit. */
+REEL_MUST_USE reel_status reel_json_words(const reel_json *at, char *text, int64_t room);
+
+/* The line, from 1, on which a place begins in the text its document was parsed from; of a key that
+ * is written with escapes, that of the object it is in. */
+int64_t reel_json_line(const reel_json *at, const char *text, int64_t bytes);
+
 /* The environment of the document, and the name messages give it. Borrowed. */
 reel_env *reel_json_env(const reel_json *at);
 const char *reel_json_name(const reel_json *at);

@@ -179,6 +179,24 @@ void reel_json_out_json(reel_json_out *out, const char *json) {
     append_word(out, json);
 }
 
+void reel_json_out_put_string(reel_json_out *out, const char *key, const char *text) {
+    reel_json_out_key(out, key);
+    if (text)
+        reel_json_out_string(out, text);
+    else
+        reel_json_out_null(out);
+}
+
+void reel_json_out_put_int(reel_json_out *out, const char *key, int64_t x) {
+    reel_json_out_key(out, key);
+    reel_json_out_int(out, x);
+}
+
+void reel_json_out_put_real(reel_json_out *out, const char *key, double x) {
+    reel_json_out_key(out, key);
+    reel_json_out_real(out, x);
+}
+
 reel_status reel_json_out_text(const reel_json_out *out, const char **text, int64_t *bytes) {
     if (out->status != REEL_OK) return out->status;
     assert(out->depth == 0 && !out->after_key && out->text);

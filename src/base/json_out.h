@@ -49,6 +49,11 @@ void reel_json_out_null(reel_json_out *out);
 /* A value that is JSON already, as this writer made it. */
 void reel_json_out_json(reel_json_out *out, const char *json);
 
+/* A key and its value; text NULL: null. */
+void reel_json_out_put_string(reel_json_out *out, const char *key, const char *text);
+void reel_json_out_put_int(reel_json_out *out, const char *key, int64_t x);
+void reel_json_out_put_real(reel_json_out *out, const char *key, double x);
+
 /* True when every byte of text belongs to a UTF-8 sequence (RFC 3629). */
 bool reel_utf8_valid(const char *text);
 

@@ -36,6 +36,18 @@ static void expect_text(reel_json_out *out, const char *wanted) {
     reel_json_out_deinit(out);
 }
 
+static void test_json_out_puts_keys_with_their_values(void **state) {
+    reel_json_out out;
+    reel_json_out_init(&out, *state);
+    reel_json_out_object_begin(&out);
+    reel_json_out_put_string(&out, "a", "x");
+    reel_json_out_put_string(&out, "b", NULL);
+    reel_json_out_put_int(&out, "c", -3);
+    reel_json_out_put_real(&out, "d", 0.5);
+    reel_json_out_end(&out);
+    expect_text(&out, "{\"a\":\"x\",\"b\":null,\"c\":-3,\"d\":0.5}");
+}
+
 static void test_json_out_writes_nested_values(void **state) {
     reel_json_out out;
     reel_json_out_init(&out, *state);
@@ -148,6 +160,7 @@ static void test_json_out_failure_sticks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_json_out_puts_keys_with_their_values),
         cmocka_unit_test(test_json_out_writes_nested_values),
         cmocka_unit_test(test_json_out_escapes_strings),
         cmocka_unit_test(test_json_out_replaces_what_is_not_utf8),

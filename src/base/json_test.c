@@ -274,6 +274,42 @@ static void test_json_load_reports_the_file(void **state) {
     reel_env_clear(env);
 }
 
+static void test_json_words_and_lines_of_values(void **state) {
+    reel_env *env = *state;
+    const char *const text = "{\"a\": [1.5,\n true, {\"k\\\"}\": \"]\\\"\", \"b\":\n\"x,y\"}],\n"
+                             "  \"c\": null, \"d\" :\n\n 7}";
+    const int64_t bytes = (int64_t)strlen(text);
+    reel_json_doc *doc = NULL;
+    char words[8];
+    assert_int_equal(reel_json_parse(env, text, bytes, "x", &doc), REEL_OK);
+    const reel_json root = reel_json_root(doc);
+    reel_json list;
+    assert_int_equal(reel_json_array(&root, "a", &list), REEL_OK);
+    const reel_json number = reel_json_item(&list, 0), yes = reel_json_item(&list, 1),
+                    object = reel_json_item(&list, 2);
+    assert_int_equal(reel_json_words(&number, words, sizeof words), REEL_OK);
+    assert_string_equal(words, "1.5");
+    assert_int_equal(reel_json_words(&yes, words, sizeof words), REEL_OK);
+    assert_string_equal(words, "true");
+    assert_int_equal(reel_json_words(&object, words, sizeof words), REEL_E_FORMAT);
+    assert_int_equal(reel_json_line(&root, text, bytes), 1);
+    assert_int_equal(reel_json_line(&list, text, bytes), 1);
+    assert_int_equal(reel_json_line(&yes, text, bytes), 2);
+    assert_int_equal(reel_json_line(&object, text, bytes), 2);
+    const int line_of[] = {2, 3}; /* the first key is written with an escape */
+    int i = 0;
+    for (reel_json_entry e = reel_json_first(&object); e.key; e = reel_json_next(&object, e))
+        assert_int_equal(reel_json_line(&e.value, text, bytes), line_of[i++]);
+    assert_int_equal(i, 2);
+    const int line_of_root[] = {1, 4, 6};
+    i = 0;
+    for (reel_json_entry e = reel_json_first(&root); e.key; e = reel_json_next(&root, e))
+        assert_int_equal(reel_json_line(&e.value, text, bytes), line_of_root[i++]);
+    assert_int_equal(reel_json_words(&object, words, 3), REEL_E_FORMAT);
+    reel_env_clear(env);
+    reel_json_free(&doc);
+}
+
 static void test_json_parse_survives_every_failing_allocation(void **state) {
     reel_env *env = *state;
     for (int k = 1; k <= 2; k++) {
@@ -301,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_json_long_names_are_cut_in_messages),
         cmocka_unit_test(test_json_deep_paths_fit_the_message),
         cmocka_unit_test(test_json_load_reports_the_file),
+        cmocka_unit_test(test_json_words_and_lines_of_values),
         cmocka_unit_test(test_json_parse_survives_every_failing_allocation),
     };
     return cmocka_run_group_tests(tests, make_env, free_env);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "data/depth.h"
 #include "data/questions.h"
 #include "world/caption.h"
 #include "world/render.h"
@@ -24,16 +25,30 @@ static reel_status scene_of(reel_env *env, const reel_world_source *source, int6
     return reel_scene_sample(env, &options, scene);
 }
 
-reel_status reel_world_source_clip(reel_env *env, const reel_world_source *source, int64_t index,
-                                   const reel_bucket *size, uint8_t *rgb) {
+reel_status reel_world_source_eye(reel_env *env, const reel_world_source *source, int64_t index,
+                                  const reel_bucket *size, float eye_m, uint8_t *rgb,
+                                  float *nearness) {
     reel_scene scene;
-    const reel_status status = scene_of(env, source, index, size, &scene);
+    reel_status status = scene_of(env, source, index, size, &scene);
     if (status != REEL_OK) return status;
     const reel_view view = {.width = (int)size->width,
                             .height = (int)size->height,
                             .frames = (int)size->frames,
-                            .fps = source->fps};
-    return reel_scene_render(env, &scene, &view, rgb, NULL, NULL);
+                            .fps = source->fps,
+                            .stereo_m = eye_m};
+    status = reel_scene_render(env, &scene, &view, rgb, NULL, nearness);
+    const int64_t frame = size->width * size->height;
+    for (int64_t f = 0; nearness && status == REEL_OK && f < size->frames; f++) {
+        const float half_tan = reel_scene_eye(&scene, (float)f / source->fps).half_tan;
+        for (int64_t i = f * frame; i < (f + 1) * frame; i++) /* the depth becomes nearness */
+            nearness[i] = 1.0f / (nearness[i] * half_tan);
+    }
+    return status;
+}
+
+reel_status reel_world_source_clip(reel_env *env, const reel_world_source *source, int64_t index,
+                                   const reel_bucket *size, uint8_t *rgb) {
+    return reel_world_source_eye(env, source, index, size, 0, rgb, NULL);
 }
 
 reel_status reel_world_source_truth(reel_env *env, const reel_world_source *source, int64_t index,

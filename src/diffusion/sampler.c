@@ -288,6 +288,15 @@ void *reel_sampler_memory(reel_sampler *s, int64_t *bytes) {
     return s->memory;
 }
 
+/* A step of order k looks back at k - 1 levels and outputs. Negative counts fail the last line. */
+bool reel_sampler_can_continue(const reel_sampler *s, int i) {
+    const reel_sampler_progress *p = s->progress;
+    const int most = s->options.order < i ? s->options.order : i;
+    if (i > s->n_evaluations || p->n_outputs > most) return false;
+    const bool looks_back = s->options.kind == REEL_SAMPLER_UNIPC && p->n_outputs > 0;
+    return p->last_order >= looks_back && p->last_order <= p->n_outputs;
+}
+
 void reel_sampler_step(reel_sampler *s, int i, const float *out, const float *variance,
                        const float *noise, float *x) {
     assert(i >= 0 && i < s->n_evaluations);

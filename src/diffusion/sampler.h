@@ -110,5 +110,8 @@ void reel_sampler_step(reel_sampler *sampler, int i, const float *output, const 
 /* Everything the sampler remembers, as *bytes of plain memory: copy it out after a step, copy it
  * back into a sampler of the same options to go on. Borrowed. */
 void *reel_sampler_memory(reel_sampler *sampler, int64_t *bytes);
+/* Whether the memory can be what evaluations 0..i-1 left: to be asked after a memory from outside
+ * was copied in, which would otherwise be believed. */
+bool reel_sampler_can_continue(const reel_sampler *sampler, int i);
 
 #endif

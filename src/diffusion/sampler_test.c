@@ -179,6 +179,7 @@ static void test_samplers_go_on_from_their_memory(void **state) {
                     void *memory = reel_sampler_memory(s, &bytes);
                     memcpy(reel_sampler_memory(again, &same), memory, (size_t)bytes);
                     assert_int_equal(bytes, same);
+                    assert_true(reel_sampler_can_continue(again, i));
                     memcpy(y, x, sizeof x);
                 }
                 float out[3], out_again[3];
@@ -193,6 +194,40 @@ static void test_samplers_go_on_from_their_memory(void **state) {
             reel_sampler_free(&s);
             reel_sampler_free(&again);
         }
+    reel_env_free(&env);
+}
+
+/* A memory begins with the number of outputs it holds and the order of the last step. */
+static void test_samplers_do_not_go_on_from_what_cannot_be(void **state) {
+    (void)state;
+    static const struct {
+        reel_sampler_kind kind;
+        int32_t n_outputs, last_order;
+        int i;
+        bool possible;
+    } memory[] = {{REEL_SAMPLER_UNIPC, 0, 0, 0, true},        {REEL_SAMPLER_UNIPC, 1, 1, 1, true},
+                  {REEL_SAMPLER_UNIPC, 2, 1, 5, true},        {REEL_SAMPLER_UNIPC, 2, 2, 8, true},
+                  {REEL_SAMPLER_UNIPC, 2, 2, 1, false},       {REEL_SAMPLER_UNIPC, 3, 2, 5, false},
+                  {REEL_SAMPLER_UNIPC, 2, 0, 5, false},       {REEL_SAMPLER_UNIPC, 2, 3, 5, false},
+                  {REEL_SAMPLER_UNIPC, 2, 1 << 20, 5, false}, {REEL_SAMPLER_UNIPC, 2, -1, 5, false},
+                  {REEL_SAMPLER_UNIPC, -1, 0, 5, false},      {REEL_SAMPLER_UNIPC, 1, 1, 0, false},
+                  {REEL_SAMPLER_UNIPC, 1, 1, -1, false},      {REEL_SAMPLER_UNIPC, 1, 1, 9, false},
+                  {REEL_SAMPLER_DPMPP, 2, 0, 5, true},        {REEL_SAMPLER_DPMPP, 1, 0, 0, false},
+                  {REEL_SAMPLER_DPMPP, 2, 3, 5, false},       {REEL_SAMPLER_EULER, 0, 0, 8, true}};
+    reel_env *env = op_test_env(1);
+    for (size_t k = 0; k < sizeof memory / sizeof *memory; k++) {
+        reel_sampler_options o = reel_sampler_options_default(memory[k].kind);
+        o.n_steps = 8;
+        reel_sampler *s;
+        int64_t bytes;
+        assert_int_equal(reel_sampler_new(env, &o, 3, &s), REEL_OK);
+        int32_t *head = reel_sampler_memory(s, &bytes);
+        head[0] = memory[k].n_outputs;
+        head[1] = memory[k].last_order;
+        if (reel_sampler_can_continue(s, memory[k].i) != memory[k].possible)
+            fail_msg("memory %zu", k);
+        reel_sampler_free(&s);
+    }
     reel_env_free(&env);
 }
 
@@ -266,6 +301,7 @@ int main(void) {
         cmocka_unit_test(test_samplers_reproduce_the_longer_tables),
         cmocka_unit_test(test_heun_is_of_second_order_but_for_its_last_step),
         cmocka_unit_test(test_samplers_go_on_from_their_memory),
+        cmocka_unit_test(test_samplers_do_not_go_on_from_what_cannot_be),
         cmocka_unit_test(test_sampler_options_out_of_range_are_refused),
         cmocka_unit_test(test_euler_on_diffusion_scales_what_the_model_sees),
         cmocka_unit_test(test_sampler_names_parse_back),

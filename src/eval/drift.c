@@ -86,7 +86,7 @@ static reel_status read_piece(drift *d, const char *path, const reel_reader_opti
         status = reel_video_reader_next(reader, rgb + (i < from ? 0 : i - from) * bytes, &got);
         if (status == REEL_OK && !got)
             status = reel_fail(d->env, REEL_E_FORMAT, "%s: ends after %lld frames, wanted %lld",
-                               path, (long long)i, (long long)(from + n));
+                               path, (long long)i, (long long)from + n);
     }
     reel_video_reader_close(&reader);
     return status;
@@ -183,7 +183,7 @@ static reel_status add_clip(drift *d, const char *path) {
 static reel_status row(const drift *d, reel_scores *report, const char *group, const char *name,
                        double sum, bool share) {
     reel_scores_row r = {
-        .reference = NAN, .n = share ? d->n_judged : d->o->n_clips, .share = share};
+        .reference = (double)NAN, .n = share ? d->n_judged : d->o->n_clips, .share = share};
     strcpy(r.section, "drift");
     strncpy(r.group, group, sizeof r.group - 1);
     strncpy(r.name, name, sizeof r.name - 1);

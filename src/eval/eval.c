@@ -10,7 +10,7 @@
 static const char tag[] = "eval";
 enum { PATH_BYTES = 4096, LEAST_CLIPS = 8 };
 
-static const char *const part_names[] = {"vae", "judge", "frechet", "swap", "physics"};
+static const char *const part_names[] = {"vae", "judge", "frechet", "swap", "physics", "stereo"};
 enum { N_PARTS = sizeof part_names / sizeof *part_names };
 
 reel_status reel_eval_parts_parse(reel_env *env, const char *text, unsigned *parts) {
@@ -25,9 +25,10 @@ reel_status reel_eval_parts_parse(reel_env *env, const char *text, unsigned *par
         while (i < N_PARTS && (strlen(part_names[i]) != n || strncmp(part_names[i], text, n) != 0))
             i++;
         if (i == N_PARTS)
-            return reel_fail(env, REEL_E_ARG,
-                             "got the part '%.*s', wanted some of vae,judge,frechet,swap,physics",
-                             (int)n, text);
+            return reel_fail(
+                env, REEL_E_ARG,
+                "got the part '%.*s', wanted some of vae,judge,frechet,swap,physics,stereo", (int)n,
+                text);
         made |= 1u << i;
         text += n + (text[n] == ',');
     }
@@ -135,6 +136,7 @@ static reel_status measure(reel_eval *e) {
     if (status == REEL_OK && generates && parts & REEL_EVAL_SWAP) status = reel_eval_swap(e);
     if (status == REEL_OK && generates && e->judge) status = reel_eval_judged(e);
     if (status == REEL_OK && generates && parts & REEL_EVAL_PHYSICS) status = reel_eval_physics(e);
+    if (status == REEL_OK && parts & REEL_EVAL_STEREO) status = reel_eval_stereo(e);
     return status;
 }
 

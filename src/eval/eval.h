@@ -5,6 +5,7 @@
  *     frechet  distance of the judge's features between generated and rendered clips
  *     swap     whether the true caption explains a clip better than one with one attribute changed
  *     physics  whether what falls speeds up evenly, and what passes behind comes out the same
+ *     stereo   how far the depth head's disparities are from those of the world's second camera
  *
  * Judge, frechet and physics are measured on real renders of the same prompts as well, and both
  * stand side by side.
@@ -21,7 +22,8 @@ typedef enum reel_eval_part {
     REEL_EVAL_FRECHET = 4,
     REEL_EVAL_SWAP = 8,
     REEL_EVAL_PHYSICS = 16,
-    REEL_EVAL_ALL = 31,
+    REEL_EVAL_STEREO = 32,
+    REEL_EVAL_ALL = 63,
 } reel_eval_part;
 
 /* Parts by their names, commas between; NULL or "" is all. REEL_E_ARG naming the word. */

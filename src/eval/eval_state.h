@@ -23,6 +23,7 @@ REEL_MUST_USE reel_status reel_eval_vae(reel_eval *e);
 REEL_MUST_USE reel_status reel_eval_judged(reel_eval *e); /* judge and frechet */
 REEL_MUST_USE reel_status reel_eval_swap(reel_eval *e);
 REEL_MUST_USE reel_status reel_eval_physics(reel_eval *e);
+REEL_MUST_USE reel_status reel_eval_stereo(reel_eval *e);
 
 /* Clips of the parts that take fewer than there are prompts. */
 int64_t reel_eval_fewer(const reel_eval *e);

@@ -8,20 +8,21 @@
 #include "base/rng.h"
 #include "data/quality.h"
 #include "models/wan/vae_stream.h"
+#include "pipeline/settings.h"
 #include "pipeline/transformer.h"
 #include "text/prompt.h"
 #include "text/tokenizer.h"
 #include "zoo/folder.h"
 
 static const char tag[] = "eval model";
-enum { PATH_BYTES = 4096, TEXT_LENGTH = 512 };
+enum { PATH_BYTES = 4096 };
 
 struct reel_eval_model {
     reel_env *env;
     reel_eval_model_options o;
-    int64_t f, h, w, text_length;
-    double shift;
+    int64_t f, h, w;
     reel_folder *folder; /* NULL: an autoencoder alone */
+    reel_settings settings;
     reel_component *part[REEL_COMPONENT_COUNT];
     reel_tokenizer *tokenizer;
     reel_wan_vae_stream *encoder, *decoder;
@@ -59,38 +60,45 @@ static reel_status open_vae_alone(reel_eval_model *m) {
     return status;
 }
 
-/* Rows of text: "_reel": {"text_length"} of model_index.json, or what Wan has. */
-static reel_status read_text_length(reel_eval_model *m, const char *path) {
-    reel_json_doc *doc;
-    reel_status status = reel_json_load(m->env, path, &doc);
+/* Everything is made as `reel generate` makes it at this size when nothing else is said. */
+static reel_status resolve(reel_eval_model *m) {
+    const reel_bucket *s = &m->o.size;
+    const reel_generate_request request = {.width = s->width,
+                                           .height = s->height,
+                                           .frames = s->frames,
+                                           .steps = m->o.steps,
+                                           .cfg_scale = m->o.cfg_scale,
+                                           .cfg_to = 1};
+    reel_settings *to = &m->settings;
+    const reel_status status = reel_settings_resolve(m->env, m->folder, &request, to);
     if (status != REEL_OK) return status;
-    const reel_json root = reel_json_root(doc);
-    reel_json own;
-    m->text_length = TEXT_LENGTH;
-    if (reel_json_has(&root, "_reel")) {
-        status = reel_json_object(&root, "_reel", &own);
-        if (status == REEL_OK)
-            status =
-                reel_json_int_or(&own, "text_length", 1, TEXT_LENGTH, TEXT_LENGTH, &m->text_length);
-    }
-    reel_json_free(&doc);
-    if (m->o.text_length) m->text_length = m->o.text_length;
-    return status;
+    if (m->o.text_length) to->text_length = m->o.text_length;
+    if (to->width == s->width && to->height == s->height && to->frames == s->frames) return REEL_OK;
+    return reel_fail(m->env, REEL_E_ARG, "%s: cannot make clips of %lld x %lld x %lld: %s",
+                     m->o.folder, (long long)s->width, (long long)s->height, (long long)s->frames,
+                     to->note[0]);
 }
 
-static reel_status open_all(reel_eval_model *m, const char *index) {
+static bool takes_picture(const reel_folder *folder) {
+    const reel_component_config *c = reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER);
+    return c && reel_wan_dit_takes_picture(&c->transformer);
+}
+
+static reel_status open_all(reel_eval_model *m) {
     reel_status status = reel_folder_open(m->env, m->o.folder, &m->folder);
-    if (status == REEL_OK) status = read_text_length(m, index);
-    for (int kind = 0; kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
-        status = reel_folder_component(m->folder, (reel_component_kind)kind, REEL_WEIGHTS_STORED,
-                                       &m->part[kind]);
+    if (status == REEL_OK &&
+        (reel_folder_config(m->folder, REEL_COMPONENT_TRANSFORMER_2) || takes_picture(m->folder)))
+        status = reel_fail(m->env, REEL_E_UNSUPPORTED,
+                           "%s: takes a picture or has two transformers, which is not evaluated",
+                           m->o.folder);
+    if (status == REEL_OK) status = resolve(m);
+    static const reel_component_kind needed[] = {REEL_COMPONENT_TRANSFORMER, REEL_COMPONENT_VAE,
+                                                 REEL_COMPONENT_TEXT_ENCODER};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed && status == REEL_OK; i++)
+        status =
+            reel_folder_component(m->folder, needed[i], REEL_WEIGHTS_STORED, &m->part[needed[i]]);
     if (status != REEL_OK) return status;
-    m->shift = reel_folder_scheduler(m->folder)->shift;
-    const char *tokenizer = reel_folder_tokenizer(m->folder);
-    if (!tokenizer || !reel_folder_scheduler(m->folder)->flow)
-        return reel_fail(m->env, REEL_E_UNSUPPORTED, "%s: %s", m->o.folder,
-                         tokenizer ? "its scheduler is no flow" : "has no tokenizer");
-    return reel_tokenizer_open(m->env, tokenizer, &m->tokenizer);
+    return reel_tokenizer_open(m->env, reel_folder_tokenizer(m->folder), &m->tokenizer);
 }
 
 static reel_status set_sizes(reel_eval_model *m) {
@@ -135,7 +143,7 @@ reel_status reel_eval_model_open(reel_env *env, const reel_eval_model_options *o
     snprintf(vae, sizeof vae, "%s/vae/config.json", options->folder);
     const bool alone =
         reel_path_look(index) != REEL_PATH_FILE && reel_path_look(vae) == REEL_PATH_FILE;
-    reel_status status = alone ? open_vae_alone(m) : open_all(m, index);
+    reel_status status = alone ? open_vae_alone(m) : open_all(m);
     if (status == REEL_OK) status = set_sizes(m);
     if (status == REEL_OK) status = open_streams(m);
     if (status != REEL_OK) {
@@ -209,7 +217,7 @@ reel_status reel_eval_model_decode(reel_eval_model *m, const float *latents, uin
 static reel_status tokenise(reel_eval_model *m, const char *prompt, reel_tokens *tokens) {
     char *clean;
     int64_t bytes;
-    const reel_encode_options options = {.max_tokens = m->text_length, .add_end = true};
+    const reel_encode_options options = {.max_tokens = m->settings.text_length, .add_end = true};
     reel_status status = reel_prompt_clean(m->env, prompt, (int64_t)strlen(prompt), &clean, &bytes);
     if (status != REEL_OK) return status;
     status = reel_tokenizer_encode(m->tokenizer, clean, bytes, &options, tokens);
@@ -255,22 +263,10 @@ static reel_status new_transformer(reel_eval_model *m, const char *prompt, bool 
                                         .w = m->w,
                                         .n_groups = n_groups,
                                         .text = &rows,
-                                        .text_length = m->text_length};
+                                        .text_length = m->settings.text_length};
     if (status == REEL_OK) status = reel_transformer_new(m->env, &o, transformer);
     reel_text_rows_deinit(m->env, &rows);
     return status;
-}
-
-static reel_sampler_options sampler_of(const reel_eval_model *m) {
-    const reel_scheduler_config *c = reel_folder_scheduler(m->folder);
-    reel_sampler_options s = reel_sampler_options_default(reel_sampler_parse(c->sampler));
-    s.schedule.num_train_timesteps = (int)c->num_train_timesteps;
-    s.schedule.shift = m->shift;
-    s.prediction = REEL_PREDICT_FLOW;
-    s.n_steps = (int)m->o.steps;
-    s.order = (int)c->solver_order;
-    s.final_sigma_zero = c->final_sigma_zero;
-    return s;
 }
 
 static reel_status denoise(reel_eval_model *m, const char *prompt, reel_denoise *run) {
@@ -289,9 +285,8 @@ reel_status reel_eval_model_generate(reel_eval_model *m, const char *prompt, uin
         return reel_fail(m->env, REEL_E_UNSUPPORTED, "%s: has an autoencoder alone", m->o.folder);
     reel_canvas canvas;
     reel_denoise *run = NULL;
-    reel_guidance guidance = reel_guidance_default();
-    guidance.scale = m->o.cfg_scale;
-    const reel_denoise_options o = {.sampler = sampler_of(m), .guidance = guidance, .seed = seed};
+    const reel_denoise_options o = {
+        .sampler = m->settings.sampler, .guidance = m->settings.guidance, .seed = seed};
     reel_status status = reel_canvas_init(m->env, vae_of(m)->z_dim, m->f, m->h, m->w, &canvas);
     if (status != REEL_OK) return status;
     status = reel_denoise_new(m->env, &canvas, &o, &run);

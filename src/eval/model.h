@@ -18,7 +18,7 @@ typedef struct reel_eval_model_options {
     reel_bucket size;    /* of the clips: sides multiples of the model's, frames 1 + k factor_t */
     int64_t steps;       /* of the sampler */
     double cfg_scale;    /* 1: no guidance */
-    int64_t text_length; /* rows of text the transformer sees; 0: the folder's own, or 512 */
+    int64_t text_length; /* rows of text the transformer sees; 0: as the folder says */
 } reel_eval_model_options;
 
 typedef struct reel_eval_model reel_eval_model;

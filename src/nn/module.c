@@ -69,7 +69,7 @@ static reel_param *find_or_declare(reel_nn *nn, const char *name, reel_shape sha
     return reel_params_find(nn->params, name);
 }
 
-reel_var reel_nn_param(reel_nn *nn, const char *name, reel_shape shape, reel_init init) {
+reel_var reel_nn_param_stored(reel_nn *nn, const char *name, reel_shape shape, reel_init init) {
     if (reel_tape_status(nn->tape) != REEL_OK) return 0;
     char full[REEL_NN_NAME_BYTES + 64];
     snprintf(full, sizeof full, "%s%s%s", nn->name, nn->name[0] ? "." : "", name);
@@ -81,6 +81,12 @@ reel_var reel_nn_param(reel_nn *nn, const char *name, reel_shape shape, reel_ini
         return 0;
     }
     return reel_params_record(nn->params, p, nn->tape);
+}
+
+reel_var reel_nn_param(reel_nn *nn, const char *name, reel_shape shape, reel_init init) {
+    const reel_var w = reel_nn_param_stored(nn, name, shape, init);
+    return reel_tape_value(nn->tape, w)->dtype == REEL_F16 ? reel_cast(nn->tape, w, nn->compute)
+                                                           : w;
 }
 
 /* ---- linear ---- */

@@ -35,6 +35,10 @@ void reel_nn_end(reel_nn *nn);
  * is asked for. An open store declares it with init; a closed one fails the tape when it is not
  * there. Either fails when its shape is another. */
 reel_var reel_nn_param(reel_nn *nn, const char *name, reel_shape shape, reel_init init);
+/* The same as it is stored. Above, an f16 weight, which no product takes, is cast to nn->compute
+ * where it is used, so that the file's own memory serves; a table of which few rows are read is
+ * better left alone. */
+reel_var reel_nn_param_stored(reel_nn *nn, const char *name, reel_shape shape, reel_init init);
 
 /* With lora_rank r (Hu et al. 2021, "LoRA") every linear layer computes x (W + B A)^T instead, with
  * name.lora_A.weight [r,I], random, and name.lora_B.weight [O,r], zero at first: what is trained

@@ -68,6 +68,22 @@ static void test_matmul_kernels_agree_at_odd_sizes(void **state) {
         }
 }
 
+/* Several slices along K, several strips of a and panels of b, none of them whole: strips are
+ * turned ahead across the ends of slices. */
+static void test_matmul_kernels_agree_over_slices(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {{45, 67, 1031}, {72, 48, 513}};
+    static const reel_dtype dtypes[] = {REEL_F32, REEL_BF16};
+    const reel_matmul_attr turned = {1, 0, REEL_F32};
+    for (int d = 0; d < 2; d++)
+        for (int i = 0; i < 2; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s, size %d", reel_dtype_name(dtypes[d]), i);
+            const op_case c = sized(name, &turned, dtypes[d], 2, sizes[i]);
+            op_check_kernels(&c);
+        }
+}
+
 static void test_matmul_refuses_misfits(void **state) {
     (void)state;
     const reel_matmul_attr plain = {0, 0, REEL_F32}, turned = {1, 0, REEL_F32};
@@ -90,6 +106,7 @@ int main(void) {
         cmocka_unit_test(test_matmul_has_hand_values),
         cmocka_unit_test(test_matmul_checks_in_every_transposition),
         cmocka_unit_test(test_matmul_kernels_agree_at_odd_sizes),
+        cmocka_unit_test(test_matmul_kernels_agree_over_slices),
         cmocka_unit_test(test_matmul_refuses_misfits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

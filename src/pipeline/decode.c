@@ -1,5 +1,6 @@
 #include "pipeline/decode.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char tag_decode[] = "decode";
@@ -30,6 +31,7 @@ static reel_status open_decoder(reel_env *env, const reel_decode_options *o, int
 /* ---- into a file ---- */
 
 typedef struct sink {
+    reel_env *env;
     const reel_decode_options *options;
     reel_video_writer *writer;
     uint8_t *picture; /* [H,W,3] */
@@ -39,6 +41,10 @@ static reel_status write_frames(void *context, int64_t first, int64_t n, const f
     sink *s = context;
     const reel_decode_options *o = s->options;
     const int64_t picture = 3 * o->width * o->height;
+    for (int64_t i = 0; i < n * picture; i++)
+        if (isnan(pixels[i]))
+            return reel_fail(s->env, REEL_E_FORMAT,
+                             "the vae gives pixels that are no numbers: its weights are damaged");
     for (int64_t i = 0; i < n; i++) {
         reel_decode_bytes(pixels + i * picture, picture, s->picture);
         const reel_status status = o->frame ? o->frame(o->frame_context, first + i, s->picture)
@@ -50,7 +56,7 @@ static reel_status write_frames(void *context, int64_t first, int64_t n, const f
 
 reel_status reel_decode(reel_env *env, const reel_decode_options *o, const float *latents,
                         reel_video_writer *writer) {
-    sink s = {.options = o, .writer = writer};
+    sink s = {.env = env, .options = o, .writer = writer};
     s.picture = reel_alloc(env, 3 * o->width * o->height, tag_decode);
     if (!s.picture) return REEL_E_NOMEM;
     reel_wan_vae_stream *stream = NULL;

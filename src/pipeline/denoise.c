@@ -193,6 +193,9 @@ reel_status reel_denoise_restore(reel_denoise *d, int done) {
     if (done < 0 || done > d->n_evaluations)
         return reel_fail(d->env, REEL_E_ARG, "denoise: %d evaluations done of %d", done,
                          d->n_evaluations);
+    if (!reel_sampler_can_continue(d->sampler, done))
+        return reel_fail(d->env, REEL_E_FORMAT,
+                         "denoise: the sampler's memory is not what %d evaluations leave", done);
     d->done = done;
     return REEL_OK;
 }

@@ -94,7 +94,8 @@ typedef struct reel_denoise_memory {
     int64_t sampler_bytes;
 } reel_denoise_memory;
 reel_denoise_memory reel_denoise_get_memory(reel_denoise *run);
-/* done in [0, n]; REEL_E_ARG otherwise. */
+/* Says how far a memory that was written to is: done in [0, n], REEL_E_ARG otherwise; REEL_E_FORMAT
+ * when the sampler's memory cannot be that of a run so far. */
 REEL_MUST_USE reel_status reel_denoise_restore(reel_denoise *run, int done);
 
 #endif

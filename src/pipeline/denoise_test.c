@@ -357,6 +357,8 @@ static void test_denoise_restored_runs_end_in_the_same_bytes(void **state) {
             reel_denoise_free(&second);
         }
         assert_int_equal(reel_denoise_restore(whole, 99), REEL_E_ARG);
+        *(int32_t *)reel_denoise_get_memory(whole).sampler = -1;
+        assert_int_equal(reel_denoise_restore(whole, 1), REEL_E_FORMAT);
         reel_denoise_free(&whole);
         close_rig(&r);
     }

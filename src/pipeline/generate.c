@@ -97,6 +97,8 @@ static reel_status open_all(reel_generate *g) {
         status = reel_task_open(g->env, g->folder, g->request, &spans, &g->adjusted, &g->task);
     g->request = r;
     if (status == REEL_OK) status = reel_settings_resolve(g->env, g->folder, r, &g->settings);
+    if (status == REEL_OK && g->task.condition) /* the picture is shown to all of it */
+        g->settings.spans.most = g->settings.F;
     if (status == REEL_OK) status = reel_task_place(g->env, r, &g->settings, &g->task);
     if (status == REEL_OK) status = tokenize_prompts(g);
     if (status != REEL_OK) return status;
@@ -140,6 +142,20 @@ const reel_generate_settings *reel_generate_get_settings(const reel_generate *g)
     return &g->shown;
 }
 
+bool reel_generate_is_of_world(const reel_generate *g) {
+    return g->settings.of_world;
+}
+
+void reel_generate_note(reel_generate *g, const char *format, ...) {
+    char text[REEL_NOTE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    reel_settings_note(&g->settings, "%s", text);
+    show(g);
+}
+
 /* ---- what the phases ask ---- */
 
 /* The decoder's arithmetic follows the transformer's, its weights are small enough to be converted:
@@ -152,6 +168,16 @@ reel_weights_as reel_generate_weights(const reel_generate *g, reel_component_kin
 reel_dtype reel_generate_compute(const reel_component *component) {
     for (int i = 0; i < reel_params_count(component->params); i++)
         if (reel_params_at(component->params, i)->dtype == REEL_BF16) return REEL_BF16;
+    return REEL_F32; /* of f16 too, which is exact */
+}
+
+/* What a part's weights are, but for a few small ones. */
+static reel_dtype dtype_of(const reel_generate *g, const reel_component *c) {
+    if (g->settings.weights == REEL_WEIGHTS_BF16) return REEL_BF16;
+    if (g->settings.weights == REEL_WEIGHTS_F32) return REEL_F32;
+    if (reel_generate_compute(c) == REEL_BF16) return REEL_BF16;
+    for (int i = 0; i < reel_params_count(c->params); i++)
+        if (reel_params_at(c->params, i)->dtype == REEL_F16) return REEL_F16;
     return REEL_F32;
 }
 
@@ -163,24 +189,28 @@ int64_t reel_generate_limit(const reel_generate *g) {
 
 /* Hashes a part, and learns in what it computes. */
 static reel_status identify(reel_generate *g, reel_component_kind kind, uint64_t *hash,
-                            bool *bf16) {
+                            reel_dtype *dtype) {
     reel_component *c;
     reel_status status = reel_folder_component(g->folder, kind, REEL_WEIGHTS_STORED, &c);
     if (status != REEL_OK) return status;
     status = reel_identity_mix(c->files, hash);
-    *bf16 = g->settings.weights == REEL_WEIGHTS_BF16 ||
-            (g->settings.weights == REEL_WEIGHTS_STORED && reel_generate_compute(c) == REEL_BF16);
+    *dtype = dtype_of(g, c);
     reel_component_close(&c);
     return status;
 }
 
 reel_status reel_generate_identify(reel_generate *g) {
     uint64_t hash = 0;
-    bool vae_bf16;
+    reel_dtype other;
     if (g->hash[0]) return REEL_OK;
-    reel_status status = identify(g, REEL_COMPONENT_TRANSFORMER, &hash, &g->bf16);
-    if (status == REEL_OK) status = identify(g, REEL_COMPONENT_VAE, &hash, &vae_bf16);
-    if (status == REEL_OK) status = identify(g, REEL_COMPONENT_TEXT_ENCODER, &hash, &g->text_bf16);
+    reel_status status = identify(g, REEL_COMPONENT_TRANSFORMER, &hash, &g->dtype);
+    if (status == REEL_OK) status = identify(g, REEL_COMPONENT_VAE, &hash, &other);
+    if (status == REEL_OK) status = identify(g, REEL_COMPONENT_TEXT_ENCODER, &hash, &g->text_dtype);
+    const reel_component_kind more[] = {REEL_COMPONENT_TRANSFORMER_2, REEL_COMPONENT_IMAGE_ENCODER};
+    for (int i = 0; i < 2; i++)
+        if (status == REEL_OK && reel_folder_config(g->folder, more[i]))
+            status = identify(g, more[i], &hash, &other);
+    g->bf16 = g->dtype == REEL_BF16;
     if (status == REEL_OK) snprintf(g->hash, sizeof g->hash, "%016llx", (unsigned long long)hash);
     return status;
 }

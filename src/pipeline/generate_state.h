@@ -28,8 +28,9 @@ struct reel_generate {
     reel_tokens tokens[REEL_MAX_PROMPTS];
 
     char hash[REEL_IDENTITY_TEXT];
+    reel_dtype dtype;       /* of the transformer's weights: f32, bf16 or f16 */
+    reel_dtype text_dtype;  /* of the text encoder's */
     bool bf16;              /* the transformer computes in bf16, and the decoder with it */
-    bool text_bf16;         /* the text encoder does */
     const char *state_path; /* OUTPUT.reel-state */
     const char *parts_path; /* OUTPUT.reel-parts */
 };
@@ -44,7 +45,7 @@ static inline const reel_component_config *reel_generate_config(const reel_gener
 reel_weights_as reel_generate_weights(const reel_generate *g, reel_component_kind kind);
 reel_dtype reel_generate_compute(const reel_component *component);
 
-/* Opens every part once: fills hash, bf16 and text_bf16. */
+/* Opens every part once: fills hash and what weights are of. */
 REEL_MUST_USE reel_status reel_generate_identify(reel_generate *g);
 
 /* Fills the figures of memory (peak, and whether weights are streamed), and of time. The first

@@ -167,7 +167,7 @@ reel_status reel_joint_put(reel_joint *j, const uint8_t *pixels) {
 }
 
 reel_status reel_joint_end(reel_joint *j, const uint8_t *original, const uint8_t *decoded) {
-    if (j->o.ends && original) {
+    if (j->o.ends && original && decoded) {
         side_set(j, &j->behind, original, decoded);
         for (int64_t i = j->n_held - 1; i >= 0; i--)
             mend(j, &j->behind, held_frame(j, j->raw, i), held_frame(j, j->held, i));

@@ -253,6 +253,7 @@ reel_status reel_generate_run(reel_generate *g, reel_event_fn *on_event, reel_ca
     }
     reel_resume_close(&r->resume);
     reel_making_end_window(r);
+    reel_condition_deinit(r->env, &r->condition);
     reel_text_rows_deinit(r->env, &r->rows);
     reel_free(g->env, r);
     return status;

@@ -2,6 +2,7 @@
 #ifndef REEL_PIPELINE_MAKING_STATE_H
 #define REEL_PIPELINE_MAKING_STATE_H
 
+#include "pipeline/condition.h"
 #include "pipeline/generate_state.h"
 #include "pipeline/parts.h"
 #include "pipeline/windows.h"
@@ -32,6 +33,7 @@ typedef struct reel_making {
     reel_job step;
     char before[REEL_PARTS_PATH]; /* the part a step goes on from */
     reel_canvas canvas;
+    reel_condition condition; /* of a model that makes video from pictures */
     reel_denoise *denoise;
 } reel_making;
 

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "pipeline/experts.h"
 #include "pipeline/known.h"
 #include "pipeline/making_state.h"
-#include "pipeline/places.h"
 
 /* ---- previews ---- */
 
@@ -64,7 +64,30 @@ static reel_status write_preview(reel_making *r, const float *x0) {
 
 /* ---- what is known ---- */
 
-/* What the task's files put on the canvas. */
+/* What a model that makes video from pictures is shown of them, but for the canvas. */
+static reel_status look_at_picture(reel_making *r) {
+    const reel_generate *g = r->g;
+    const reel_component_kind kind = REEL_COMPONENT_IMAGE_ENCODER;
+    if (!reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.image_dim) return REEL_OK;
+    reel_component *c;
+    reel_status status = reel_folder_component(g->folder, kind, reel_generate_weights(g, kind), &c);
+    if (status != REEL_OK) return status;
+    const reel_image_encoder encoder = {.config = &c->config.image_encoder,
+                                        .params = c->params,
+                                        .files = c->files,
+                                        .table = g->backend.table,
+                                        .compute = reel_generate_compute(c),
+                                        .tick = reel_making_tick,
+                                        .tick_context = r};
+    const char *first = NULL;
+    for (int i = 0; i < g->task.n_inputs; i++)
+        if (g->task.input[i].at == 0) first = g->task.input[i].path;
+    status = reel_condition_look(r->env, &encoder, first, &r->condition);
+    reel_component_close(&c);
+    return status;
+}
+
+/* What the task's files put on the canvas, or beside it. */
 static reel_status put_files(reel_making *r) {
     const reel_generate *g = r->g;
     const reel_settings *s = &g->settings;
@@ -83,12 +106,16 @@ static reel_status put_files(reel_making *r) {
                                         .width = s->width,
                                         .height = s->height,
                                         .patch = {patch[0], patch[1], patch[2]},
+                                        .tile = {vae.tile[0], vae.tile[1]},
+                                        .stride = {vae.stride[0], vae.stride[1]},
                                         .tick = reel_making_tick,
                                         .context = r};
-    status = reel_known_put(r->env, &options, r->job, &r->window, &r->canvas);
+    status = r->job->condition
+                 ? reel_condition_encode(r->env, &options, r->job, s->F, s->h, s->w, &r->condition)
+                 : reel_known_put(r->env, &options, r->job, &r->window, &r->canvas);
     reel_component_close(&c);
     reel_memory_trim();
-    return status;
+    return status == REEL_OK ? look_at_picture(r) : status;
 }
 
 /* Latent frames [from, from + n) of window i, at frame `at` of the canvas. */
@@ -188,78 +215,22 @@ static reel_status begin_denoise(reel_making *r, int64_t i) {
     return status;
 }
 
-/* Whether the transformer's weights stay in memory, by what its plan needs. Fails when there is not
- * enough even for streaming them. */
-static reel_status decide_streaming(reel_making *r, const reel_component *c,
-                                    reel_transformer *model, int n_rows, bool *stream) {
-    reel_plan *plan;
-    const reel_status status = reel_transformer_plan(model, n_rows, &plan);
-    if (status != REEL_OK) return status;
-    const int64_t limit = reel_generate_limit(r->g);
-    const int64_t now = reel_memory_resident();
-    const int64_t arena = reel_plan_get_stats(plan).planned_bytes;
-    const bool converted = r->g->settings.q8; /* into memory of our own, counted in `now` */
-    const int64_t whole = now + arena + (converted ? 0 : c->bytes - c->converted_bytes);
-    const int64_t least = converted ? whole : now + arena + reel_streaming_window(c->params, plan);
-    *stream = whole > limit;
-    if (least <= limit) return REEL_OK;
-    return reel_fail(r->env, REEL_E_NOMEM,
-                     "the transformer needs %lld MiB at this size even with its weights streamed "
-                     "(%lld MiB with all of them in memory), and %lld MiB are %s; make it smaller "
-                     "or shorter",
-                     (long long)(least >> 20), (long long)(whole >> 20), (long long)(limit >> 20),
-                     r->g->request->max_memory ? "allowed" : "free");
-}
-
-static reel_status new_transformer(reel_making *r, reel_component *c, bool stream,
-                                   reel_transformer **m) {
-    const reel_settings *s = &r->g->settings;
-    const reel_transformer_options options = {.config = &c->config.transformer,
-                                              .params = c->params,
-                                              .files = stream ? c->files : NULL,
-                                              .table = r->g->backend.table,
-                                              .compute = reel_generate_compute(c),
-                                              .F = r->canvas.F,
-                                              .h = s->h,
-                                              .w = s->w,
-                                              .n_groups = reel_denoise_n_groups(r->denoise),
-                                              .text = &r->rows,
-                                              .text_length = s->text_length,
-                                              .tick = reel_making_tick,
-                                              .tick_context = r};
-    return reel_transformer_new(r->env, &options, m);
-}
-
-static reel_status denoise_with(reel_making *r, reel_component *c) {
-    reel_transformer *m = NULL;
-    bool stream = false;
-    reel_status status = new_transformer(r, c, false, &m);
-    if (status == REEL_OK)
-        status = decide_streaming(r, c, m, reel_denoise_is_guided(r->denoise) ? 2 : 1, &stream);
-    if (status == REEL_OK && stream) {
-        reel_log(r->env, REEL_LOG_INFO, "weights are read anew at each step to keep to the memory");
-        reel_transformer_free(&m);
-        status = new_transformer(r, c, true, &m);
-    }
-    if (status == REEL_OK)
-        status = reel_denoise_run(r->denoise, reel_transformer_evaluate, m, after_step, r);
-    reel_transformer_free(&m);
-    return status;
-}
-
 static reel_status denoise(reel_making *r, int64_t i) {
     const int done = reel_denoise_done(r->denoise), n = reel_denoise_n(r->denoise);
     if (done == n) return REEL_OK;
     if (!r->is_denoising) reel_making_begin_phase(r, "denoise", i * n + done, r->n_windows * n);
     r->is_denoising = true;
-    reel_component *c;
-    const reel_component_kind kind = REEL_COMPONENT_TRANSFORMER;
-    reel_status status =
-        reel_folder_component(r->g->folder, kind, reel_generate_weights(r->g, kind), &c);
-    if (status != REEL_OK) return status;
-    if (r->g->settings.q8) status = reel_places_quantise(r->env, c->files, c->params);
-    if (status == REEL_OK) status = denoise_with(r, c);
-    reel_component_close(&c);
+    reel_experts experts = {.g = r->g,
+                            .text = &r->rows,
+                            .condition = &r->condition,
+                            .F = r->canvas.F,
+                            .n_groups = reel_denoise_n_groups(r->denoise),
+                            .n_rows = reel_denoise_is_guided(r->denoise) ? 2 : 1,
+                            .tick = reel_making_tick,
+                            .tick_context = r};
+    const reel_status status =
+        reel_denoise_run(r->denoise, reel_experts_evaluate, &experts, after_step, r);
+    reel_experts_close(&experts);
     reel_memory_trim();
     return status;
 }

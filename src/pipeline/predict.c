@@ -44,16 +44,16 @@ static void declare_q8(reel_params *params) {
 
 /* How a model is to be made up. */
 typedef struct make {
-    bool bf16, q8; /* weights */
-    bool filled;   /* in memory, to be run */
+    reel_dtype dtype; /* of weights */
+    bool q8;          /* those of linear layers are 8-bit blocks */
+    bool filled;      /* in memory, to be run */
 } make;
 
 /* A closed store with what a configuration asks for. */
 static reel_status made_up(reel_env *env, const reel_component_config *config, make how,
                            reel_params **params) {
     reel_status status = reel_params_new(env, params);
-    if (status == REEL_OK)
-        status = reel_component_declare(env, config, how.bf16 ? REEL_BF16 : REEL_F32, *params);
+    if (status == REEL_OK) status = reel_component_declare(env, config, how.dtype, *params);
     if (status == REEL_OK && how.q8) declare_q8(*params);
     if (status == REEL_OK && how.filled) status = fill(env, *params);
     if (status == REEL_OK)
@@ -93,14 +93,14 @@ static reel_text_encoder text_encoder(const reel_generate *g, const reel_t5_conf
     return (reel_text_encoder){.config = config,
                                .params = params,
                                .table = g->backend.table,
-                               .compute = g->text_bf16 ? REEL_BF16 : REEL_F32};
+                               .compute = g->text_dtype == REEL_BF16 ? REEL_BF16 : REEL_F32};
 }
 
 /* The encoder without its weights; the caller frees all three. */
 static reel_status plan_text(const reel_generate *g, reel_params **params, reel_text_batch **batch,
                              reel_plan **plan) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TEXT_ENCODER);
-    reel_status status = made_up(g->env, config, (make){.bf16 = g->text_bf16}, params);
+    reel_status status = made_up(g->env, config, (make){.dtype = g->text_dtype}, params);
     if (status != REEL_OK) return status;
     const reel_text_encoder encoder = text_encoder(g, &config->text_encoder, *params);
     status =
@@ -118,7 +118,7 @@ static reel_status measure_text(const reel_generate *g, reel_rates *rates) {
     reel_text_batch *batch = NULL;
     reel_plan *plan = NULL;
     reel_status status =
-        made_up(g->env, &config, (make){.bf16 = g->text_bf16, .filled = true}, &params);
+        made_up(g->env, &config, (make){.dtype = g->text_dtype, .filled = true}, &params);
     if (status != REEL_OK) return status;
     const reel_text_encoder encoder = text_encoder(g, &config.text_encoder, params);
     status = reel_text_rows_plan(g->env, &encoder, g->n_prompts, longest_prompt(g), false, &batch,
@@ -151,17 +151,20 @@ static reel_status new_transformer(const reel_generate *g, const reel_wan_dit_co
     reel_text_rows rows;
     reel_status status = blank_rows(g, config->text_dim, &rows);
     if (status != REEL_OK) return status;
-    const reel_transformer_options options = {.config = config,
-                                              .params = params,
-                                              .table = g->backend.table,
-                                              .compute = g->bf16 ? REEL_BF16 : REEL_F32,
-                                              .F = grid[0],
-                                              .h = grid[1],
-                                              .w = grid[2],
-                                              .n_groups = 1,
-                                              .text = &rows,
-                                              .text_length = g->settings.text_length,
-                                              .dry = dry};
+    const reel_component_config *clip = reel_generate_config(g, REEL_COMPONENT_IMAGE_ENCODER);
+    const reel_transformer_options options = {
+        .config = config,
+        .params = params,
+        .table = g->backend.table,
+        .compute = g->bf16 ? REEL_BF16 : REEL_F32,
+        .F = grid[0],
+        .h = grid[1],
+        .w = grid[2],
+        .n_groups = 1,
+        .text = &rows,
+        .text_length = g->settings.text_length,
+        .n_image_rows = config->image_dim ? reel_clip_vision_rows(&clip->image_encoder) : 0,
+        .dry = dry};
     status = reel_transformer_new(g->env, &options, m);
     reel_text_rows_deinit(g->env, &rows);
     return status;
@@ -194,7 +197,7 @@ static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_
     reel_transformer *m = NULL;
     reel_plan *plan;
     reel_status status = made_up(
-        g->env, &config, (make){.bf16 = g->bf16, .q8 = g->settings.q8, .filled = true}, &params);
+        g->env, &config, (make){.dtype = g->dtype, .q8 = g->settings.q8, .filled = true}, &params);
     if (status == REEL_OK)
         status = new_transformer(g, &config.transformer, params, grid, false, &m);
     if (status == REEL_OK) status = reel_transformer_plan(m, n_rows, &plan);
@@ -210,7 +213,7 @@ static reel_status whole_transformer(const reel_generate *g, reel_params **param
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TRANSFORMER);
     const int64_t grid[3] = {length(&g->settings), g->settings.h, g->settings.w};
     reel_status status =
-        made_up(g->env, config, (make){.bf16 = g->bf16, .q8 = g->settings.q8}, params);
+        made_up(g->env, config, (make){.dtype = g->dtype, .q8 = g->settings.q8}, params);
     if (status == REEL_OK)
         status = new_transformer(g, &config->transformer, *params, grid, true, m);
     if (status != REEL_OK) reel_params_free(params);
@@ -267,8 +270,9 @@ static reel_status predict_decode_s(const reel_generate *g, reel_generate_cost *
     const int64_t h = s->h < SIDE ? s->h : SIDE, w = s->w < SIDE ? s->w : SIDE;
     reel_params *params = NULL;
     double first_s = 0, next_s = 0;
-    reel_status status = made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
-                                 (make){.bf16 = g->bf16, .filled = true}, &params);
+    reel_status status =
+        made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
+                (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32, .filled = true}, &params);
     if (status == REEL_OK) status = time_decoder(g, params, h, w, &first_s, &next_s);
     reel_params_free(&params);
     double area = (double)(s->h * s->w) / (double)(h * w);
@@ -400,14 +404,14 @@ static reel_status predict_decode_bytes(reel_generate *g, int64_t base, reel_gen
     reel_params *params = NULL;
     int64_t bytes = 0;
     reel_status status = made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
-                                 (make){.bf16 = g->bf16}, &params);
+                                 (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32}, &params);
     if (status == REEL_OK) status = choose_tiles(g, params, &bytes);
     reel_params_free(&params);
     cost->decode_bytes = base + bytes;
     return status;
 }
 
-/* What pictures and clips take to be encoded, in whole frames. */
+/* What pictures and clips take to be encoded. */
 static reel_status predict_encode_bytes(const reel_generate *g, int64_t base, int64_t *bytes) {
     *bytes = 0;
     if (!g->task.n_inputs) return REEL_OK;
@@ -415,13 +419,20 @@ static reel_status predict_encode_bytes(const reel_generate *g, int64_t base, in
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_VAE);
     reel_params *params = NULL;
     reel_wan_vae_stream *stream = NULL;
-    reel_status status = made_up(g->env, config, (make){.bf16 = g->bf16}, &params);
+    reel_status status =
+        made_up(g->env, config, (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32}, &params);
     if (status != REEL_OK) return status;
-    const reel_wan_vae_stream_options options = {.params = params,
-                                                 .table = g->backend.table,
-                                                 .compute = g->bf16 ? REEL_BF16 : REEL_F32,
-                                                 .height = s->height,
-                                                 .width = s->width};
+    reel_wan_vae_stream_options options = {.params = params,
+                                           .table = g->backend.table,
+                                           .compute = g->bf16 ? REEL_BF16 : REEL_F32,
+                                           .height = s->height,
+                                           .width = s->width};
+    if (g->task.condition) { /* in the decoder's tiles */
+        options.tile_height = s->tile[0];
+        options.tile_width = s->tile[1];
+        options.stride_height = s->stride[0];
+        options.stride_width = s->stride[1];
+    }
     status = reel_wan_vae_encoder_open(g->env, &config->vae, &options, &stream);
     if (status == REEL_OK) {
         const reel_wan_vae_stream_stats stats = reel_wan_vae_stream_get_stats(stream);

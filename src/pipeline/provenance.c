@@ -76,6 +76,7 @@ void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool wi
     put_real(out, "cfg_rescale", s->guidance.rescale);
     put_real(out, "cfg_from", s->guidance.from);
     put_real(out, "cfg_to", s->guidance.to);
+    if (s->boundary > 0) put_real(out, "boundary_ratio", s->boundary);
     put_text(out, "type", s->type ? s->type : "stored");
     if (s->tile[0] || s->tile[1]) {
         put_int(out, "tile_height", s->tile[0]);

@@ -1,5 +1,6 @@
 #include "pipeline/resume.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,20 +64,18 @@ static reel_status bad(const reel_resume_file *f, const char *what) {
 
 /* A whole number in [0, 2^63), all of text. */
 static bool read_number(const char *text, int64_t *out) {
-    if (!text || !*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 18)
-        return false;
+    if (!text || !*text || strspn(text, "0123456789") != strlen(text)) return false;
+    errno = 0;
     *out = strtoll(text, NULL, 10);
-    return true;
+    return errno == 0;
 }
 
 static reel_status read_head(reel_resume_file *f, const char **settings) {
     const char *format = reel_safetensors_metadata(f->file, "format");
     *settings = reel_safetensors_metadata(f->file, "settings");
     if (!format || strcmp(format, format_name) != 0) return bad(f, "it does not say so");
-    const char *seed = reel_safetensors_metadata(f->file, "seed");
-    if (!*settings || !seed || strspn(seed, "0123456789") != strlen(seed) || strlen(seed) > 19)
+    if (!*settings || !read_number(reel_safetensors_metadata(f->file, "seed"), &f->seed))
         return bad(f, "its settings or seed are missing");
-    f->seed = strtoll(seed, NULL, 10);
     if (!read_number(reel_safetensors_metadata(f->file, "done"), &f->done) ||
         !read_number(reel_safetensors_metadata(f->file, "window"), &f->window))
         return bad(f, "it does not say how far it is");
@@ -94,21 +93,40 @@ static bool continues(const reel_resume_file *f, const char *saved, const char *
     return false;
 }
 
-reel_status reel_resume_open(reel_env *env, const char *path, const char *settings, int64_t seed,
-                             reel_resume_file **file) {
-    *file = NULL;
-    if (reel_path_look(path) == REEL_PATH_NONE) return REEL_OK;
+/* Takes the open file over, also when it fails. */
+static reel_status take(reel_env *env, reel_safetensors *opened, const char *settings, int64_t seed,
+                        reel_resume_file **file) {
     reel_resume_file *f = reel_calloc(env, 1, sizeof *f, "resume");
-    if (!f) return REEL_E_NOMEM;
+    if (!f) {
+        reel_safetensors_close(&opened);
+        return REEL_E_NOMEM;
+    }
     f->env = env;
+    f->file = opened;
     const char *saved = NULL;
-    reel_status status = reel_safetensors_open(env, path, &f->file);
-    if (status == REEL_OK) status = read_head(f, &saved);
+    const reel_status status = read_head(f, &saved);
     if (status == REEL_OK && continues(f, saved, settings, seed))
         *file = f;
     else
         reel_resume_close(&f);
     return status;
+}
+
+reel_status reel_resume_open(reel_env *env, const char *path, const char *settings, int64_t seed,
+                             reel_resume_file **file) {
+    *file = NULL;
+    if (reel_path_look(path) == REEL_PATH_NONE) return REEL_OK;
+    reel_safetensors *opened = NULL;
+    const reel_status status = reel_safetensors_open(env, path, &opened);
+    return status == REEL_OK ? take(env, opened, settings, seed, file) : status;
+}
+
+reel_status reel_resume_parse(reel_env *env, const void *data, int64_t bytes, const char *settings,
+                              int64_t seed, reel_resume_file **file) {
+    *file = NULL;
+    reel_safetensors *opened = NULL;
+    const reel_status status = reel_safetensors_parse(env, data, bytes, "state", &opened);
+    return status == REEL_OK ? take(env, opened, settings, seed, file) : status;
 }
 
 void reel_resume_close(reel_resume_file **file) {
@@ -145,6 +163,7 @@ reel_status reel_resume_text(const reel_resume_file *f, reel_text_rows *text) {
         reel_tensor rows;
         if (!find_floats(f, name[i], &rows)) break;
         if (i > 0 && rows.shape.dim[1] != made.dim) break;
+        if (!reel_tensor_count(&rows)) break;
         made.dim = rows.shape.dim[1];
         made.n[i] = rows.shape.dim[0];
         made.row[i] = reel_alloc(f->env, reel_tensor_bytes(&rows), "resume");
@@ -182,5 +201,7 @@ reel_status reel_resume_restore(const reel_resume_file *f, reel_denoise *run) {
     if (f->done > reel_denoise_n(run)) return bad(f, "it is further than the run is long");
     memcpy(memory.x, latents.data, (size_t)memory.n * sizeof *memory.x);
     memcpy(memory.sampler, sampler.data, (size_t)memory.sampler_bytes);
-    return reel_denoise_restore(run, (int)f->done);
+    if (reel_denoise_restore(run, (int)f->done) == REEL_OK) return REEL_OK;
+    reel_env_clear(f->env);
+    return bad(f, "its sampler's memory is that of another run");
 }

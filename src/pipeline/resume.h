@@ -34,6 +34,10 @@ typedef struct reel_resume_file reel_resume_file;
  * it is no such file at all: it is left for its owner to look at. The caller closes *file. */
 REEL_MUST_USE reel_status reel_resume_open(reel_env *env, const char *path, const char *settings,
                                            int64_t seed, reel_resume_file **file);
+/* The same from memory, which must outlive the file. */
+REEL_MUST_USE reel_status reel_resume_parse(reel_env *env, const void *data, int64_t bytes,
+                                            const char *settings, int64_t seed,
+                                            reel_resume_file **file);
 /* NULL-safe. */
 void reel_resume_close(reel_resume_file **file);
 
@@ -44,7 +48,8 @@ int64_t reel_resume_done(const reel_resume_file *file);
 REEL_MUST_USE reel_status reel_resume_text(const reel_resume_file *file, reel_text_rows *text);
 /* True when a map of the same number of channels was saved. */
 bool reel_resume_preview(const reel_resume_file *file, int64_t n_channels, reel_preview_map *map);
-/* Fills a run's memory and sets how far it is; REEL_E_FORMAT when the sizes are others. */
+/* Fills a run's memory and sets how far it is; REEL_E_FORMAT when the sizes are others or the
+ * memory is not one of a run so far. The run is of no use then. */
 REEL_MUST_USE reel_status reel_resume_restore(const reel_resume_file *file, reel_denoise *run);
 
 #endif

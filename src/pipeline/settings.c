@@ -20,24 +20,30 @@ void reel_settings_note(reel_settings *s, const char *format, ...) {
 typedef struct defaults {
     int64_t width, height, frames, steps, text_length;
     double fps, cfg_scale, flow_shift;
+    bool of_world;
 } defaults;
 
-/* Wan 2.1 at 480p; Wan 2.2's 5B, which has 48 channels, at 704p; and what a model too small for
- * either can be expected to have been trained on. */
+/* Wan 2.1 at 480p; Wan 2.2's 5B, which has 48 channels, at 704p; its pairs, with less guidance in
+ * fewer steps; and what a model too small for either can be expected to have been trained on. */
 static defaults of_family(const reel_folder *folder) {
     const reel_wan_dit_config *c =
         &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
     const double shift = reel_folder_scheduler(folder)->shift;
-    defaults d = {832, 480, 81, 50, 512, 16, 5, shift};
-    if (c->in_channels == 48) d = (defaults){1280, 704, 121, 50, 512, 24, 5, shift};
+    defaults d = {832, 480, 81, 50, 512, 16, 5, shift, false};
+    if (reel_wan_dit_takes_picture(c)) d.steps = 40;
+    if (reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2)) {
+        d.steps = 40;
+        d.cfg_scale = reel_wan_dit_takes_picture(c) ? 3.5 : 4;
+    }
+    if (c->in_channels == 48) d = (defaults){1280, 704, 121, 50, 512, 24, 5, shift, false};
     if (c->num_attention_heads * c->attention_head_dim < 1024)
-        d = (defaults){128, 128, 17, 20, 512, 8, 4, shift};
+        d = (defaults){128, 128, 17, 20, 512, 8, 4, shift, false};
     return d;
 }
 
 static reel_status read_own(const reel_json *at, defaults *d) {
-    static const char *const keys[] = {"width", "height",    "frames",     "steps",
-                                       "fps",   "cfg_scale", "flow_shift", "text_length"};
+    static const char *const keys[] = {"width",     "height",     "frames",      "steps", "fps",
+                                       "cfg_scale", "flow_shift", "text_length", "world"};
     reel_status status = reel_json_only(at, keys, sizeof keys / sizeof *keys);
     const struct {
         const char *key;
@@ -55,7 +61,7 @@ static reel_status read_own(const reel_json *at, defaults *d) {
         status = reel_json_real_or(at, "cfg_scale", 0, 100, d->cfg_scale, &d->cfg_scale);
     if (status == REEL_OK)
         status = reel_json_real_or(at, "flow_shift", 0.01, 100, d->flow_shift, &d->flow_shift);
-    return status;
+    return status == REEL_OK ? reel_json_bool_or(at, "world", false, &d->of_world) : status;
 }
 
 /* The object "_reel" of model_index.json, which diffusers passes over. */
@@ -116,7 +122,58 @@ static reel_status check(reel_env *env, const reel_generate_request *r) {
     return REEL_OK;
 }
 
-static reel_status check_folder(reel_env *env, const reel_folder *folder) {
+/* The channels of a model that takes a picture: its noise, which frames are known, and those. */
+static reel_status check_condition(reel_env *env, const reel_folder *folder,
+                                   const reel_generate_request *r) {
+    const char *path = reel_folder_path(folder);
+    const reel_wan_dit_config *dit =
+        &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
+    const reel_component_config *clip = reel_folder_config(folder, REEL_COMPONENT_IMAGE_ENCODER);
+    const int64_t factor =
+        reel_wan_vae_factor_t(&reel_folder_config(folder, REEL_COMPONENT_VAE)->vae);
+    if (dit->in_channels != 2 * dit->out_channels + factor)
+        return reel_fail(env, REEL_E_UNSUPPORTED,
+                         "%s: its transformer takes %lld channels and gives %lld; reel shows "
+                         "pictures to models that take %lld (Wan 2.1 and 2.2 I2V)",
+                         path, (long long)dit->in_channels, (long long)dit->out_channels,
+                         (long long)(2 * dit->out_channels + factor));
+    if (dit->image_dim && !clip)
+        return reel_fail(env, REEL_E_UNSUPPORTED,
+                         "%s: has no image_encoder, which its transformer needs", path);
+    if (dit->image_dim && clip->image_encoder.hidden_size != dit->image_dim)
+        return reel_fail(env, REEL_E_FORMAT,
+                         "%s: its parts do not fit together: the transformer takes rows of an "
+                         "image of %lld, the image encoder gives %lld",
+                         path, (long long)dit->image_dim,
+                         (long long)clip->image_encoder.hidden_size);
+    if (r->task != REEL_TASK_ANIMATE)
+        return reel_fail(env, REEL_E_UNSUPPORTED,
+                         "%s: makes video from a picture, and none was given: use `reel animate "
+                         "PICTURE`, or a text-to-video model",
+                         path);
+    return REEL_OK;
+}
+
+/* Two transformers take turns at one clip. */
+static reel_status check_pair(reel_env *env, const reel_folder *folder) {
+    const reel_component_config *second = reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2);
+    if (!second) return REEL_OK;
+    const reel_wan_dit_config *a =
+        &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
+    const reel_wan_dit_config *b = &second->transformer;
+    bool same = a->in_channels == b->in_channels && a->out_channels == b->out_channels &&
+                a->text_dim == b->text_dim && a->image_dim == b->image_dim;
+    for (int i = 0; i < 3; i++)
+        same = same && a->patch_size[i] == b->patch_size[i];
+    if (same) return REEL_OK;
+    return reel_fail(env, REEL_E_FORMAT,
+                     "%s: its parts do not fit together: transformer and transformer_2 differ in "
+                     "channels, patches or the width of text",
+                     reel_folder_path(folder));
+}
+
+static reel_status check_folder(reel_env *env, const reel_folder *folder,
+                                const reel_generate_request *r) {
     static const reel_component_kind needed[] = {REEL_COMPONENT_TRANSFORMER, REEL_COMPONENT_VAE,
                                                  REEL_COMPONENT_TEXT_ENCODER};
     const char *path = reel_folder_path(folder);
@@ -133,18 +190,17 @@ static reel_status check_folder(reel_env *env, const reel_folder *folder) {
     const reel_wan_vae_config *vae = &reel_folder_config(folder, REEL_COMPONENT_VAE)->vae;
     const reel_t5_config *t5 =
         &reel_folder_config(folder, REEL_COMPONENT_TEXT_ENCODER)->text_encoder;
-    if (dit->image_dim || (dit->in_channels != dit->out_channels && !reel_wan_dit_has_planes(dit)))
-        return reel_fail(env, REEL_E_UNSUPPORTED,
-                         "%s: makes video from an image (its transformer takes %lld channels and "
-                         "gives %lld), which is not supported yet; use a text-to-video model",
-                         path, (long long)dit->in_channels, (long long)dit->out_channels);
     if (dit->out_channels != vae->z_dim || dit->text_dim != t5->d_model)
         return reel_fail(env, REEL_E_FORMAT,
                          "%s: its parts do not fit together: the transformer gives %lld channels "
                          "and takes text of %lld, the vae has %lld and the text encoder %lld",
                          path, (long long)dit->out_channels, (long long)dit->text_dim,
                          (long long)vae->z_dim, (long long)t5->d_model);
-    return REEL_OK;
+    if (reel_wan_dit_takes_picture(dit)) {
+        const reel_status status = check_condition(env, folder, r);
+        if (status != REEL_OK) return status;
+    }
+    return check_pair(env, folder);
 }
 
 /* ---- sizes ---- */
@@ -242,6 +298,14 @@ static reel_status find_spans(reel_env *env, const reel_folder *folder,
     s.anchor = r->anchor ? latents_in(r->anchor, factor) : 0;
     s.context = r->context ? latents_in(r->context, factor) : (s.window + 1) / 3;
     if (s.context < 1) s.context = 1;
+    if (!reel_folder_index(folder)->expand_timesteps) {
+        if (r->window || r->context || r->anchor)
+            return reel_fail(env, REEL_E_UNSUPPORTED,
+                             "%s: cannot be asked for windows: it takes one noise level for a "
+                             "whole video, so nothing of the window before can be kept",
+                             reel_folder_path(folder));
+        s.most = INT64_MAX;
+    }
     *spans = s;
     if (s.window > s.context + s.anchor) return REEL_OK;
     return reel_fail(env, REEL_E_ARG,
@@ -256,7 +320,7 @@ reel_status reel_settings_spans(reel_env *env, const reel_folder *folder,
                                 const reel_generate_request *r, reel_spans *spans) {
     defaults d;
     reel_status status = check(env, r);
-    if (status == REEL_OK) status = check_folder(env, folder);
+    if (status == REEL_OK) status = check_folder(env, folder, r);
     if (status == REEL_OK) status = of_folder(env, folder, &d);
     return status == REEL_OK ? find_spans(env, folder, r, &d, spans) : status;
 }
@@ -327,10 +391,13 @@ reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
     *settings = (reel_settings){0};
     defaults d;
     reel_status status = check(env, request);
-    if (status == REEL_OK) status = check_folder(env, folder);
+    if (status == REEL_OK) status = check_folder(env, folder, request);
     if (status == REEL_OK) status = of_folder(env, folder, &d);
     if (status != REEL_OK) return status;
     settings->text_length = d.text_length;
+    settings->of_world = d.of_world;
+    if (reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2))
+        settings->boundary = reel_folder_index(folder)->boundary_ratio;
     set_size(folder, request, &d, settings);
     status = find_spans(env, folder, request, &d, &settings->spans);
     settings->context_noise = request->context_noise;

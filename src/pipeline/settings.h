@@ -12,13 +12,13 @@
 #include "diffusion/sampler.h"
 #include "zoo/folder.h"
 
-enum { REEL_MAX_NOTES = 8, REEL_NOTE_BYTES = 240 };
+enum { REEL_MAX_NOTES = 12, REEL_NOTE_BYTES = 320 };
 
 /* Of a canvas' length, in latent frames: what is made at once, and what of it is known when there
  * is more. */
 typedef struct reel_spans {
     int64_t factor;  /* frames of a latent frame behind the first */
-    int64_t most;    /* a canvas up to this is made at once */
+    int64_t most;    /* a canvas up to this is made at once; any, by a model of one noise level */
     int64_t window;  /* a longer one so many at a time, of which */
     int64_t anchor;  /* are the beginning of the first window, */
     int64_t context; /* and the end of the one before: both together fewer than the window */
@@ -33,8 +33,11 @@ typedef struct reel_settings {
     int64_t text_length; /* rows of text the transformer sees */
     reel_sampler_options sampler;
     reel_guidance guidance;
+    double
+        boundary; /* the level, of 1, below which the second transformer works; 0: there is one */
     reel_weights_as weights; /* of text encoder and transformer */
     const char *type;        /* as asked for; NULL: as stored */
+    bool of_world;           /* the folder says its model knows reel's own world and no more */
     bool q8;                 /* the transformer's linear weights become 8-bit blocks */
     /* Of the decoder's tiles, height first, in pixels; 0: the frame as a whole. Set by the
      * prediction of memory, from the request alone: what is free at the moment must not change
@@ -45,8 +48,8 @@ typedef struct reel_settings {
 } reel_settings;
 
 /* Resolves. Fails with REEL_E_ARG naming the field that is out of range, REEL_E_UNSUPPORTED when
- * the folder lacks a part or is of a kind that takes an image, REEL_E_FORMAT for a broken "_reel".
- */
+ * the folder lacks a part or takes a picture and the task has none, REEL_E_FORMAT for a broken
+ * "_reel" and for parts that do not fit together. */
 REEL_MUST_USE reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
                                                 const reel_generate_request *request,
                                                 reel_settings *settings);

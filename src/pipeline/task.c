@@ -396,31 +396,103 @@ static reel_status open_clips(reel_env *env, const reel_generate_request *r,
 
 /* ---- tasks with pictures ---- */
 
+static reel_status look_at_part(reel_env *env, const reel_keyframe *k) {
+    look found;
+    const reel_status status = look_at_clip(env, k->path, &found);
+    if (status != REEL_OK) return status;
+    if (k->from >= 0 && k->n <= found.frames && k->from <= found.frames - k->n) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG, "%s: has %lld frames, wanted frames %lld to %lld of it",
+                     k->path, (long long)found.frames, (long long)k->from,
+                     (long long)(k->from + k->n - 1));
+}
+
 static reel_status open_pictures(reel_env *env, const reel_generate_request *r) {
     if (r->n_keyframes < 1) return reel_fail(env, REEL_E_ARG, "no picture was given");
     for (int i = 0; i < r->n_keyframes; i++) {
         look found;
-        const reel_status status = look_at_picture(env, r->keyframe[i].path, &found);
+        const reel_status status = r->keyframe[i].n > 0
+                                       ? look_at_part(env, &r->keyframe[i])
+                                       : look_at_picture(env, r->keyframe[i].path, &found);
         if (status != REEL_OK) return status;
     }
     return REEL_OK;
 }
 
+/* The latent frames that the n frames of video from `frame` on fill, and no others do: of a clip
+ * that begins inside a latent frame, from the next one on. n 0: the one a picture is in. */
+static bool span_of(const reel_job *t, int64_t frame, int64_t n, int64_t *at, int64_t *latents) {
+    *at = divide_up(frame, t->factor);
+    if (n == 0) *latents = 1;
+    if (n == 0) return true;
+    const int64_t end = frame + n; /* frames 1 + (i - 1) factor to i factor make latent frame i */
+    *latents = (*at == 0 ? 1 + (end - 1) / t->factor : (end - 1) / t->factor - *at + 1);
+    if (*at > 0 && 1 + (*at - 1) * t->factor < frame) { /* it begins within this one */
+        ++*at;
+        --*latents;
+    }
+    return *latents > 0;
+}
+
 static reel_status place_picture(reel_env *env, const reel_keyframe *k, const reel_settings *s,
                                  reel_job *t) {
     const int64_t frame = k->frame < 0 ? s->frames + k->frame : k->frame;
-    if (frame < 0 || frame >= s->frames)
+    int64_t at, latents;
+    if (frame < 0 || frame >= s->frames || k->n > s->frames - frame)
         return reel_fail(env, REEL_E_ARG, "%s: is to be at frame %lld, wanted 0 to %lld", k->path,
-                         (long long)k->frame, (long long)s->frames - 1);
-    const int64_t at = divide_up(frame, t->factor);
+                         (long long)k->frame, (long long)(s->frames - (k->n > 0 ? k->n : 1)));
+    if (!span_of(t, frame, k->n, &at, &latents))
+        return reel_fail(env, REEL_E_ARG,
+                         "%s: %lld frames from frame %lld on are too few: this model makes frames "
+                         "1 + %lld k to %lld + %lld k at once",
+                         k->path, (long long)k->n, (long long)frame, (long long)t->factor,
+                         (long long)t->factor, (long long)t->factor);
     for (int i = 0; i < t->n_inputs; i++)
-        if (t->input[i].at == at)
+        if (at < t->input[i].at + t->input[i].latents && t->input[i].at < at + latents)
             return reel_fail(env, REEL_E_ARG,
                              "%s: frame %lld is too near to where %s is: this model makes frames "
                              "1 + %lld k to %lld + %lld k at once",
                              k->path, (long long)frame, t->input[i].path, (long long)t->factor,
                              (long long)t->factor, (long long)t->factor);
-    return add_input(env, t, (reel_task_input){.path = k->path, .n = 1, .at = at, .latents = 1});
+    const int64_t first = at ? 1 + (at - 1) * t->factor : 0;
+    reel_task_input input = {.path = k->path, .n = 1, .at = at, .latents = latents};
+    if (k->n > 0) {
+        input.from = k->from + first - frame;
+        input.n = at ? latents * t->factor : frames_of(t, latents);
+    }
+    return add_input(env, t, input);
+}
+
+/* How many latent frames are given. */
+static int64_t count_given(const reel_job *t) {
+    int64_t n = 0;
+    for (int i = 0; i < t->n_inputs; i++)
+        n += t->input[i].latents;
+    return n;
+}
+
+/* What a model that is shown pictures can take. */
+static reel_status check_shown(reel_env *env, const reel_settings *s, const reel_job *t) {
+    bool first = false;
+    for (int i = 0; i < t->n_inputs; i++) {
+        const int64_t at = t->input[i].at;
+        first = first || at == 0;
+        if (t->input[i].n > 1)
+            return reel_fail(env, REEL_E_UNSUPPORTED,
+                             "%s: this model takes pictures, and no parts of clips",
+                             t->input[i].path);
+        if (at != 0 && t->first_only)
+            return reel_fail(env, REEL_E_UNSUPPORTED,
+                             "%s: this model takes one picture, for the first frame",
+                             t->input[i].path);
+        if (at != 0 && at != s->F - 1)
+            return reel_fail(env, REEL_E_UNSUPPORTED,
+                             "%s: this model takes pictures for the first and the last frame only",
+                             t->input[i].path);
+    }
+    if (first) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG,
+                     "no picture was given for the first frame, which this model "
+                     "begins with");
 }
 
 static reel_status place_pictures(reel_env *env, const reel_generate_request *r,
@@ -431,23 +503,31 @@ static reel_status place_pictures(reel_env *env, const reel_generate_request *r,
         const reel_status status = place_picture(env, &r->keyframe[i], s, t);
         if (status != REEL_OK) return status;
     }
-    if (t->n_inputs == s->F)
+    if (count_given(t) == s->F)
         return reel_fail(env, REEL_E_ARG, "all %lld frames are given: nothing is left to be made",
                          (long long)s->frames);
-    return REEL_OK;
+    return t->condition ? check_shown(env, s, t) : REEL_OK;
 }
 
 /* ---- all of it ---- */
 
+/* Whether the folder's transformer is shown pictures beside its latents. */
+static bool takes_picture(const reel_folder *folder) {
+    const reel_component_config *c = reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER);
+    return c && reel_wan_dit_takes_picture(&c->transformer);
+}
+
 static reel_status check_folder(reel_env *env, const reel_folder *folder, reel_task_kind kind) {
     const reel_component_config *vae = reel_folder_config(folder, REEL_COMPONENT_VAE);
+    if (kind == REEL_TASK_ANIMATE && takes_picture(folder) && vae) return REEL_OK;
     if (!reel_folder_index(folder)->expand_timesteps || !vae)
         return reel_fail(env, REEL_E_UNSUPPORTED,
                          "%s: cannot %s: it takes one noise level for a whole video, so nothing "
                          "can be kept; wanted a model that takes one for each token "
                          "(\"expand_timesteps\": true in model_index.json), as reel's own and "
-                         "Wan2.2-TI2V-5B do",
-                         reel_folder_path(folder), reel_task_name(kind));
+                         "Wan2.2-TI2V-5B do%s",
+                         reel_folder_path(folder), reel_task_name(kind),
+                         kind == REEL_TASK_ANIMATE ? ", or one made for it, as Wan's I2V are" : "");
     return REEL_OK;
 }
 
@@ -457,7 +537,12 @@ reel_status reel_task_open(reel_env *env, const reel_folder *folder, const reel_
     *t = (reel_job){.kind = r->task, .spans = *spans, .factor = spans->factor};
     if (t->kind == REEL_TASK_GENERATE) return REEL_OK;
     const reel_status status = check_folder(env, folder, t->kind);
-    return status == REEL_OK ? reel_task_look(env, r, spans, adjusted, t) : status;
+    if (status != REEL_OK) return status;
+    const reel_status looked = reel_task_look(env, r, spans, adjusted, t);
+    if (!takes_picture(folder)) return looked;
+    t->condition = true; /* CLIP's rows are of one picture */
+    t->first_only = reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer.image_dim;
+    return looked;
 }
 
 reel_status reel_task_look(reel_env *env, const reel_generate_request *r, const reel_spans *spans,

@@ -44,6 +44,9 @@ typedef struct reel_job {
     int n_inputs, n_segments;
     reel_task_input input[REEL_TASK_INPUTS];
     reel_task_segment segment[REEL_TASK_SEGMENTS];
+    /* Pictures are shown to the model beside its latents, instead of being some of them: Wan's I2V
+     * models. It takes a first one and, unless first_only, a last one. */
+    bool condition, first_only;
     bool is_loop;                  /* the first frame follows the last */
     const reel_curve_point *curve; /* [n_curve]: input 1 is blended over input 0; 0: it is not */
     int n_curve;
@@ -57,9 +60,9 @@ const char *reel_task_name(reel_task_kind kind);
 
 /* Looks at everything the request names, and fills the task and *adjusted, a copy of the request
  * with size, length and rate as the clips have them where the request says nothing. For the task
- * "generate" nothing but the copy is made. REEL_E_UNSUPPORTED when the folder has no noise level
- * for each token; REEL_E_ARG, REEL_E_IO or REEL_E_FORMAT naming the file. Borrows the request's
- * text. */
+ * "generate" nothing but the copy is made. REEL_E_UNSUPPORTED when the folder neither has a
+ * noise level for each token nor takes a picture, which is enough to animate; REEL_E_ARG, REEL_E_IO
+ * or REEL_E_FORMAT naming the file. Borrows the request's text. */
 REEL_MUST_USE reel_status reel_task_open(reel_env *env, const reel_folder *folder,
                                          const reel_generate_request *request,
                                          const reel_spans *spans, reel_generate_request *adjusted,

@@ -1,5 +1,6 @@
 #include "pipeline/text_rows.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "ops/ops.h"
@@ -69,6 +70,11 @@ static reel_status take_rows(reel_env *env, const batch *b, const float *out,
                              reel_text_rows *rows) {
     for (int i = 0; i < rows->n_prompts; i++) {
         const int64_t n = rows->n[i] * rows->dim;
+        for (int64_t k = 0; k < n; k++)
+            if (!isfinite(out[i * b->T * rows->dim + k]))
+                return reel_fail(env, REEL_E_FORMAT,
+                                 "the text encoder gives numbers that are not finite: its weights "
+                                 "are damaged");
         rows->row[i] = reel_alloc(env, n * (int64_t)sizeof *out, tag_text);
         if (!rows->row[i]) return REEL_E_NOMEM;
         memcpy(rows->row[i], out + i * b->T * rows->dim, (size_t)n * sizeof *out);

@@ -14,6 +14,7 @@ struct reel_transformer {
 
     float *x;           /* [2,in,F,h,w] */
     float *text;        /* [n_texts,X,text_dim] */
+    float *image;       /* [2,Y,image_dim]; NULL: none */
     float *t;           /* [n_groups] */
     int32_t *map;       /* [2,T]: group of each token */
     int32_t *positions; /* [T,3] */
@@ -28,11 +29,12 @@ struct reel_transformer {
 
 static reel_status check(reel_env *env, const reel_transformer_options *o) {
     const reel_wan_dit_config *c = o->config;
-    if (c->image_dim || (c->in_channels != c->out_channels && !reel_wan_dit_has_planes(c)))
-        return reel_fail(env, REEL_E_UNSUPPORTED,
-                         "transformer: this model takes an image (%lld channels in, %lld out), "
-                         "which is not supported yet; use a text-to-video model",
-                         (long long)c->in_channels, (long long)c->out_channels);
+    if (c->image_dim && o->n_image_rows < 1)
+        return reel_fail(env, REEL_E_ARG, "transformer: needs rows of an image, got none");
+    if (c->in_channels < c->out_channels)
+        return reel_fail(env, REEL_E_ARG,
+                         "transformer: gives %lld channels and takes no more than %lld",
+                         (long long)c->out_channels, (long long)c->in_channels);
     const int64_t size[] = {o->F, o->h, o->w};
     for (int i = 0; i < 3; i++)
         if (size[i] < 1 || size[i] % c->patch_size[i])
@@ -62,10 +64,28 @@ static void fill_planes(const reel_transformer_options *o, float *planes) {
     }
 }
 
+/* What stands behind the latents, which is the same at every evaluation. */
+static void fill_rest(reel_transformer *m) {
+    const reel_transformer_options *o = &m->o;
+    const size_t rest = (size_t)(m->in_elements - m->out_elements) * sizeof *m->x;
+    const int64_t image = o->n_image_rows * o->config->image_dim;
+    for (int i = 0; i < 2; i++) {
+        float *behind = m->x + i * m->in_elements + m->out_elements;
+        if (reel_wan_dit_has_planes(o->config))
+            fill_planes(o, behind);
+        else if (o->condition)
+            memcpy(behind, o->condition, rest);
+        if (o->image) memcpy(m->image + i * image, o->image, (size_t)image * sizeof *m->image);
+    }
+}
+
 static reel_status allocate(reel_transformer *m) {
     const reel_transformer_options *o = &m->o;
     const int64_t text = o->text_length * o->text->dim;
-    m->x = reel_alloc(m->env, 2 * m->in_elements * (int64_t)sizeof *m->x, tag_transformer);
+    const int64_t image = o->n_image_rows * o->config->image_dim;
+    m->x = reel_calloc(m->env, 2 * m->in_elements, sizeof *m->x, tag_transformer);
+    if (image) m->image = reel_calloc(m->env, 2 * image, sizeof *m->image, tag_transformer);
+    if (image && !m->image) return REEL_E_NOMEM;
     m->text = reel_calloc(m->env, m->n_texts * text, sizeof *m->text, tag_transformer);
     m->t = reel_calloc(m->env, o->n_groups, sizeof *m->t, tag_transformer);
     m->map = reel_calloc(m->env, 2 * m->T, sizeof *m->map, tag_transformer);
@@ -76,9 +96,7 @@ static reel_status allocate(reel_transformer *m) {
                (size_t)(o->text->n[i] * o->text->dim) * sizeof *m->text);
     const int64_t *patch = o->config->patch_size;
     reel_wan_dit_positions(o->F / patch[0], o->h / patch[1], o->w / patch[2], m->positions);
-    if (reel_wan_dit_has_planes(o->config))
-        for (int i = 0; i < 2; i++)
-            fill_planes(o, m->x + i * m->in_elements + m->out_elements);
+    fill_rest(m);
     return REEL_OK;
 }
 
@@ -99,6 +117,7 @@ reel_status reel_transformer_new(reel_env *env, const reel_transformer_options *
                             .n_texts = options->text->n_prompts};
     status = allocate(m);
     m->o.text = NULL; /* copied */
+    m->o.condition = m->o.image = NULL;
     if (status == REEL_OK)
         *transformer = m;
     else
@@ -118,6 +137,7 @@ void reel_transformer_free(reel_transformer **transformer) {
     drop_plan(m);
     reel_free(m->env, m->x);
     reel_free(m->env, m->text);
+    reel_free(m->env, m->image);
     reel_free(m->env, m->t);
     reel_free(m->env, m->map);
     reel_free(m->env, m->positions);
@@ -142,6 +162,9 @@ static reel_var record(reel_transformer *m, reel_tape *tape, int64_t B) {
         .t = reel_tape_input(tape, REEL_F32, REEL_SHAPE(o->n_groups), "t", m->t),
         .text = reel_tape_input(tape, REEL_F32, REEL_SHAPE(B, o->text_length, c->text_dim), "text",
                                 m->text)};
+    if (c->image_dim)
+        input.image = reel_tape_input(tape, REEL_F32, REEL_SHAPE(B, o->n_image_rows, c->image_dim),
+                                      "image", m->image);
     if (o->n_groups > 1)
         input.map = reel_tape_input(tape, REEL_I32, REEL_SHAPE(B * m->T), "map", m->map);
     const reel_var x = reel_tape_input(

@@ -21,16 +21,21 @@ typedef struct reel_transformer_options {
     int n_groups;               /* noise levels at a time: reel_denoise_n_groups */
     const reel_text_rows *text; /* the prompt's, then the negative prompt's where there is one */
     int64_t text_length;        /* X: rows the model sees, the last ones zero */
-    bool dry;                   /* plans take no memory and cannot run: for predictions */
-    reel_tick *tick;            /* asked between records, or NULL */
+    /* What a model that takes a picture is shown in both rows; NULL: zeros, for predictions. */
+    const float *condition; /* [in-out,F,h,w], behind the latents */
+    const float *image;     /* [Y,image_dim] */
+    int64_t n_image_rows;   /* Y */
+    bool dry;               /* plans take no memory and cannot run: for predictions */
+    reel_tick *tick;        /* asked between records, or NULL */
     void *tick_context;
 } reel_transformer_options;
 
 typedef struct reel_transformer reel_transformer;
 
-/* Copies options; what they point to must outlive the transformer, but for text, which is copied.
- * REEL_E_ARG for a grid that is no multiple of the patch, or rows of text of another width or more
- * than text_length; REEL_E_UNSUPPORTED for an image-conditioned configuration. */
+/* Copies options; what they point to must outlive the transformer, but for text, condition and
+ * image, which are copied. REEL_E_ARG for a grid that is no multiple of the patch, for rows of text
+ * of another width or more than text_length, and without rows of an image where the model has a
+ * place for them. */
 REEL_MUST_USE reel_status reel_transformer_new(reel_env *env,
                                                const reel_transformer_options *options,
                                                reel_transformer **transformer);

@@ -316,10 +316,109 @@ static void test_transformer_refuses_what_does_not_fit(void **state) {
     assert_non_null(strstr(reel_env_message(r.env), "at most 2 fit"));
     reel_env_clear(r.env);
     o.text_length = TEXT;
-    r.dit.in_channels = 9;
-    assert_int_equal(reel_transformer_new(r.env, &o, &m), REEL_E_UNSUPPORTED);
-    assert_non_null(strstr(reel_env_message(r.env), "takes an image"));
+    r.dit.in_channels = 3;
+    assert_int_equal(reel_transformer_new(r.env, &o, &m), REEL_E_ARG);
+    assert_non_null(strstr(reel_env_message(r.env), "gives 4 channels"));
+    reel_env_clear(r.env);
+    r.dit.in_channels = 12;
+    r.dit.image_dim = 28;
+    assert_int_equal(reel_transformer_new(r.env, &o, &m), REEL_E_ARG);
+    assert_non_null(strstr(reel_env_message(r.env), "rows of an image"));
     close_rig(&r);
+}
+
+/* ---- shown a picture ---- */
+
+enum { TEXTS = 512, LONG = 40, NOISE = 4 * 2 * 4 * 6 };
+
+/* The reference's image-conditioned transformer, with its channels and rows handed in as a
+ * generation does. out [2,4,2,4,6]: for the prompt, for the negative one. */
+static void evaluate_shown(golden *g, reel_params *params, float *out) {
+    static const reel_wan_dit_config config = {.patch_size = {1, 2, 2},
+                                               .num_attention_heads = 2,
+                                               .attention_head_dim = 12,
+                                               .in_channels = 12,
+                                               .out_channels = 4,
+                                               .text_dim = 20,
+                                               .freq_dim = 32,
+                                               .ffn_dim = 56,
+                                               .num_layers = 2,
+                                               .image_dim = 28,
+                                               .added_kv_proj_dim = 24,
+                                               .cross_attn_norm = true,
+                                               .qk_norm = true,
+                                               .eps = 1e-6};
+    reel_kernel_table *table;
+    reel_transformer *m = NULL;
+    assert_int_equal(reel_cpu_table(g->env, REEL_ISA_AMX, &table), REEL_OK);
+    const float *x = golden_input(g, "hidden_states").data;
+    float *text = golden_input(g, "encoder_hidden_states").data;
+    const reel_text_rows rows = {.n_prompts = 2, .dim = 20, .n = {LONG, LONG}, .row = {text, text}};
+    const reel_transformer_options o = {.config = &config,
+                                        .params = params,
+                                        .table = table,
+                                        .compute = REEL_F32,
+                                        .F = 2,
+                                        .h = 4,
+                                        .w = 6,
+                                        .n_groups = 1,
+                                        .text = &rows,
+                                        .text_length = TEXTS,
+                                        .condition = x + NOISE,
+                                        .image =
+                                            golden_input(g, "encoder_hidden_states_image").data,
+                                        .n_image_rows = 7};
+    if (reel_transformer_new(g->env, &o, &m) != REEL_OK) fail_msg("%s", reel_env_message(g->env));
+    const int32_t group[2 * 4 * 6] = {0};
+    const double t = 650;
+    const reel_denoise_query q = {
+        .x = x, .group = group, .n_groups = 1, .timestep = &t, .guided = true};
+    if (reel_transformer_evaluate(m, &q, out, out + NOISE) != REEL_OK)
+        fail_msg("%s", reel_env_message(g->env));
+    reel_transformer_free(&m);
+    reel_kernel_table_free(g->env, &table);
+}
+
+static void test_transformer_shown_a_picture_is_the_reference(void **state) {
+    (void)state;
+    golden g;
+    reel_env *env = op_test_env(2);
+    float out[2 * NOISE];
+    golden_open(&g, env, "tests/golden/wan_dit_i2v");
+    reel_params *params = golden_params(&g);
+    evaluate_shown(&g, params, out);
+    golden_expect(&g, "sample", REEL_F32, out, NOISE, 1e-4);
+    golden_expect(&g, "sample", REEL_F32, out + NOISE, NOISE, 1e-4);
+    reel_params_free(&params);
+    golden_close(&g);
+    reel_env_free(&env);
+}
+
+/* Weights of f16 are used where they lie; what they are cast to is what they are. */
+static void test_transformer_of_f16_is_that_of_the_same_numbers(void **state) {
+    (void)state;
+    golden g;
+    reel_env *env = op_test_env(2);
+    float narrow[2 * NOISE], wide[2 * NOISE];
+    golden_open(&g, env, "tests/golden/wan_dit_i2v");
+    reel_params *params = golden_params_as(&g, REEL_F16);
+    evaluate_shown(&g, params, narrow);
+    for (int i = 0; i < reel_params_count(params); i++) {
+        reel_param *p = reel_params_at(params, i);
+        const int64_t n = reel_shape_count(&p->shape);
+        float *data = reel_alloc(env, n * (int64_t)sizeof *data, "test");
+        assert_int_equal(p->dtype, REEL_F16);
+        reel_dtype_cast(REEL_F32, data, REEL_F16, p->data, n);
+        if (p->owned) reel_free(env, p->data);
+        p->data = data;
+        p->dtype = REEL_F32;
+        p->owned = true;
+    }
+    evaluate_shown(&g, params, wide);
+    assert_memory_equal(narrow, wide, sizeof wide);
+    reel_params_free(&params);
+    golden_close(&g);
+    reel_env_free(&env);
 }
 
 int main(void) {
@@ -330,6 +429,8 @@ int main(void) {
         cmocka_unit_test(test_transformer_levels_and_rows_are_independent),
         cmocka_unit_test(test_transformer_stops_between_records),
         cmocka_unit_test(test_transformer_refuses_what_does_not_fit),
+        cmocka_unit_test(test_transformer_shown_a_picture_is_the_reference),
+        cmocka_unit_test(test_transformer_of_f16_is_that_of_the_same_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

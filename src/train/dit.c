@@ -367,7 +367,8 @@ static reel_status save(void *context, bool at_end) {
                 .height = r->recipe->data.bucket[0].height,
                 .frames = r->recipe->data.bucket[0].frames,
                 .fps = r->recipe->data.fps,
-                .text_length = r->recipe->text.tokens});
+                .text_length = r->recipe->text.tokens,
+                .of_world = !r->recipe->dit.init[0]});
     reel_params_free(&transformer);
     reel_params_free(&text);
     return status;

@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "ops/concat.h"
 #include "tape/plan.h"
-#include "zoo/component.h"
 
 static const char tag[] = "encoder";
 enum { PATH_BYTES = 4096 };
@@ -94,6 +93,9 @@ const reel_wan_vae_config *reel_clip_encoder_config(const reel_clip_encoder *e) 
 }
 const char *reel_clip_encoder_key(const reel_clip_encoder *e) {
     return e->key;
+}
+const reel_component *reel_clip_encoder_component(const reel_clip_encoder *e) {
+    return e->component;
 }
 
 static reel_status plan_for(reel_clip_encoder *e, const reel_bucket *b) {

@@ -5,6 +5,7 @@
 #include "data/latents.h"
 #include "models/wan/vae.h"
 #include "ops/ops.h"
+#include "zoo/component.h"
 
 typedef struct reel_clip_encoder reel_clip_encoder;
 
@@ -17,6 +18,8 @@ void reel_clip_encoder_close(reel_clip_encoder **encoder);
 const reel_wan_vae_config *reel_clip_encoder_config(const reel_clip_encoder *encoder);
 /* A hash of weights and configuration, as 16 hexadecimal digits. */
 const char *reel_clip_encoder_key(const reel_clip_encoder *encoder);
+/* The autoencoder itself, its weights as they are stored. Borrowed. */
+const reel_component *reel_clip_encoder_component(const reel_clip_encoder *encoder);
 /* The encoder as latents take it; borrows. */
 reel_latents_encoder reel_clip_encoder_latents(reel_clip_encoder *encoder);
 

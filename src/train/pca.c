@@ -195,15 +195,30 @@ reel_status reel_pca_new(reel_env *env, const reel_kernel_table *table, float *x
     return REEL_OK;
 }
 
-void reel_pca_layer(const reel_pca *pca, float *w, float *b) {
+/* What coefficient k is multiplied by in the code. */
+static double code_scale(const reel_pca *pca, int64_t k) {
     double mean = 0;
-    for (int64_t k = 0; k < pca->K; k++)
-        mean += (double)pca->deviation[k] / (double)pca->K;
+    for (int64_t i = 0; i < pca->K; i++)
+        mean += (double)pca->deviation[i] / (double)pca->K;
+    const double deviation = fmax((double)pca->deviation[k], 1e-6);
+    return 1 / sqrt(deviation * fmax(mean, 1e-6));
+}
+
+void reel_pca_layer(const reel_pca *pca, float *w, float *b) {
     for (int64_t k = 0; k < pca->K; k++) {
-        const double deviation = fmax((double)pca->deviation[k], 1e-6);
-        const float scale = (float)(1 / sqrt(deviation * fmax(mean, 1e-6)));
+        const float scale = (float)code_scale(pca, k);
         b[k] = -scale * (float)dot(pca->mean, pca->direction + k * pca->P, pca->P);
         for (int64_t p = 0; p < pca->P; p++)
             w[k * pca->P + p] = scale * pca->direction[k * pca->P + p];
+    }
+}
+
+void reel_pca_inverse_layer(const reel_pca *pca, float *w, float *b) {
+    for (int64_t p = 0; p < pca->P; p++)
+        b[p] = pca->mean[p];
+    for (int64_t k = 0; k < pca->K; k++) {
+        const float scale = (float)(1 / code_scale(pca, k));
+        for (int64_t p = 0; p < pca->P; p++)
+            w[p * pca->K + k] = scale * pca->direction[k * pca->P + p];
     }
 }

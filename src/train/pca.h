@@ -29,4 +29,7 @@ void reel_pca_free(reel_env *env, reel_pca **pca);
  * stays larger). */
 void reel_pca_layer(const reel_pca *pca, float *w, float *b);
 
+/* The way back from that code as a linear layer, w f32 [P,K], b f32 [P]. */
+void reel_pca_inverse_layer(const reel_pca *pca, float *w, float *b);
+
 #endif

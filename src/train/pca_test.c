@@ -77,6 +77,40 @@ static void test_pca_layer_codes_have_mean_variance_one(void **state) {
     reel_env_free(&env);
 }
 
+static void test_pca_inverse_layer_brings_back_what_the_code_holds(void **state) {
+    (void)state;
+    reel_env *env = op_test_env(1);
+    reel_kernel_table *table;
+    assert_int_equal(reel_ops_reference_table(env, &table), REEL_OK);
+    static float x[N * P], data[N * P];
+    fill(x);
+    fill(data);
+    reel_pca *pca;
+    assert_int_equal(reel_pca_new(env, table, x, N, P, K, 1, &pca), REEL_OK);
+    float w[K * P], b[K], back[P * K], mean[P];
+    reel_pca_layer(pca, w, b);
+    reel_pca_inverse_layer(pca, back, mean);
+    double squares = 0;
+    for (int n = 0; n < N; n++) {
+        double code[K];
+        for (int k = 0; k < K; k++) {
+            code[k] = (double)b[k];
+            for (int p = 0; p < P; p++)
+                code[k] += (double)w[k * P + p] * (double)data[n * P + p];
+        }
+        for (int p = 0; p < P; p++) {
+            double off = (double)mean[p] - (double)data[n * P + p];
+            for (int k = 0; k < K; k++)
+                off += (double)back[p * K + k] * code[k];
+            squares += off * off / (N * P);
+        }
+    }
+    assert_true(fabs(squares - pca->residual) < 0.05 * pca->residual);
+    reel_pca_free(env, &pca);
+    reel_kernel_table_free(env, &table);
+    reel_env_free(&env);
+}
+
 static void test_pca_refuses_more_components_than_data(void **state) {
     (void)state;
     reel_env *env = op_test_env(1);
@@ -90,6 +124,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pca_finds_directions_and_deviations),
         cmocka_unit_test(test_pca_layer_codes_have_mean_variance_one),
+        cmocka_unit_test(test_pca_inverse_layer_brings_back_what_the_code_holds),
         cmocka_unit_test(test_pca_refuses_more_components_than_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,7 @@ static const field fields[] = {
     REAL(vae, pca_final, 0, 1e6),
     WHOLE(vae, pca_steps, 1, 1e9),
     REAL(vae, noise, 0, 100),
+    WHOLE(vae, linear_path, 0, 1),
     TEXT(vae, init),
     WHOLE(dit, num_attention_heads, 1, 1024),
     WHOLE(dit, attention_head_dim, 2, 4096),
@@ -120,6 +121,10 @@ static const field fields[] = {
     WHOLE(judge, features, 1, 65536),
     REAL(judge, soften, 0, 1),
     REAL(judge, smoothing, 0, 0.9),
+    WHOLE(depth, channels, 1, 4096),
+    WHOLE(depth, blocks, 1, 16),
+    WHOLE(depth, mid, 1, 1024),
+    TEXT(depth, vae),
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
@@ -201,6 +206,7 @@ reel_recipe reel_recipe_default(void) {
                   .features = 256,
                   .soften = 0.25,
                   .smoothing = 0.02},
+        .depth = {.channels = 144, .blocks = 2, .mid = 32},
     };
 }
 

@@ -62,6 +62,7 @@ typedef struct reel_recipe {
         double kl, l1, mse;          /* weights of the terms */
         double pca, pca_final;       /* weight of staying near the linear code: first, last */
         int64_t pca_steps;           /* over which it falls */
+        int64_t linear_path;         /* whether the linear code stands beside the networks */
         double noise;                /* decoder stage: sigma of the noise on latents */
         char init[REEL_RECIPE_TEXT]; /* folder whose vae/ the weights start from; "": none */
     } vae;
@@ -98,6 +99,10 @@ typedef struct reel_recipe {
         double soften;    /* share of clips at half their sharpness */
         double smoothing; /* of the true answers */
     } judge;
+    struct {
+        int64_t channels, blocks, mid; /* as of models/depth/depth.h */
+        char vae[REEL_RECIPE_TEXT];    /* folder of the trained VAE */
+    } depth;
 } reel_recipe;
 
 reel_recipe reel_recipe_default(void);

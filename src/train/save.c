@@ -116,6 +116,10 @@ static void write_own(reel_json_out *out, const reel_saved_model *m) {
     reel_json_out_real(out, m->fps);
     reel_json_out_key(out, "cfg_scale");
     reel_json_out_real(out, 3);
+    if (m->of_world) {
+        reel_json_out_key(out, "world");
+        reel_json_out_bool(out, true);
+    }
     reel_json_out_end(out);
 }
 
@@ -210,6 +214,9 @@ reel_status reel_load_part(reel_env *env, const char *folder, reel_component_kin
         const char *name = reel_params_at(declared, i)->name;
         if (strncmp(name, prefix, skip) != 0 || strstr(name, ".lora_")) continue;
         const reel_param *from = reel_params_find(part->params, name + skip);
+        if (!from && kind == REEL_COMPONENT_VAE && !part->config.vae.linear_path &&
+            strncmp(name + skip, "linear_", 7) == 0)
+            continue; /* a model that had none may be given one */
         if (!from)
             status = reel_fail(env, REEL_E_FORMAT, "%s: has no %s", path, name + skip);
         else

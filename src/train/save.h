@@ -23,6 +23,7 @@ typedef struct reel_saved_model {
     /* what it was trained on, for those who ask for nothing else */
     int64_t width, height, frames, text_length;
     double fps;
+    bool of_world; /* from nothing, on reel's own world: it knows no more */
 } reel_saved_model;
 
 /* Writes all parts, the scheduler's configuration and model_index.json. */

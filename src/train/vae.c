@@ -36,13 +36,15 @@ typedef struct vae_trainer {
     const reel_run_options *options;
     const reel_recipe *recipe;
     bool decoder; /* the second stage */
+    bool graft;   /* the linear path is new: of this run's principal components */
     reel_wan_vae_config config;
     int64_t factor_t, factor_s;
     reel_learner *learner;
     reel_pool *pool, *held_out;
-    reel_bucket full; /* the first bucket: what is validated on */
-    float *pca_w, *pca_b;
-    float pca_weight; /* of this step */
+    reel_bucket full;              /* the first bucket: what is validated on */
+    float *pca_w, *pca_b;          /* into the linear code */
+    float *pca_inverse, *pca_mean; /* and back */
+    float pca_weight;              /* of this step */
     batch crops, clips, look;
     bool crops_ran_last;
 } vae_trainer;
@@ -61,6 +63,7 @@ reel_wan_vae_config reel_recipe_vae_config(const reel_recipe *r) {
     c.num_res_blocks = r->vae.num_res_blocks;
     c.is_residual = true;
     c.patch_size = r->vae.patch_size;
+    c.linear_path = r->vae.linear_path != 0;
     c.in_channels = c.out_channels = 3 * c.patch_size * c.patch_size;
     c.scale_factor_temporal = c.scale_factor_spatial = 0;
     for (int64_t i = 0; i < c.z_dim && i < REEL_WAN_VAE_CHANNELS; i++) {
@@ -68,6 +71,11 @@ reel_wan_vae_config reel_recipe_vae_config(const reel_recipe *r) {
         c.latents_std[i] = 1;
     }
     return c;
+}
+
+/* Whether the mean is pulled towards the linear code. */
+static bool pulled(const vae_trainer *r) {
+    return !r->decoder && r->recipe->vae.pca > 0;
 }
 
 /* ---- recording ---- */
@@ -143,7 +151,7 @@ static reel_status open_batch(vae_trainer *r, batch *a, reel_program_kind kind, 
     *a = (batch){.trainer = r, .B = B, .F = F, .H = H, .W = W};
     a->x = reel_calloc(r->env, B * F * H * W * 3, sizeof *a->x, tag);
     a->eps = reel_calloc(r->env, latent_elements(r, a), sizeof *a->eps, tag);
-    const bool coded = kind == REEL_PROGRAM_TRAIN && r->pca_w;
+    const bool coded = kind == REEL_PROGRAM_TRAIN && pulled(r);
     if (coded)
         a->patches =
             reel_calloc(r->env, latent_elements(r, a) / r->config.z_dim * patch_elements(r),
@@ -371,7 +379,7 @@ static reel_status validate(void *context, reel_json_out *out) {
     if (status == REEL_OK) status = write_sheet(r, m.sheet);
     reel_sheet_free(&m.sheet);
     if (status == REEL_OK) {
-        if (!r->decoder) take_statistics(r, &m);
+        if (!r->decoder || r->graft) take_statistics(r, &m);
         put(out, "psnr", m.psnr / (double)n);
         put(out, "first_frame_psnr", m.first / (double)n);
         put(out, "least_psnr", m.least);
@@ -405,13 +413,17 @@ static reel_program *program(void *context) {
 
 /* PCA of patches of the first clips, drawn at random places on the latent grid. */
 static reel_status make_pca(vae_trainer *r) {
+    reel_run_tell(r->options, "vae", "prepare", "principal components of %d patches", PCA_PATCHES);
     const int64_t ft = r->factor_t, fs = r->factor_s, P = 3 * ft * fs * fs;
     const int64_t n_clips =
         reel_pool_count(r->pool) < PCA_CLIPS ? reel_pool_count(r->pool) : PCA_CLIPS;
     float *x = reel_alloc(r->env, PCA_PATCHES * P * (int64_t)sizeof *x, tag);
     r->pca_w = reel_alloc(r->env, r->config.z_dim * P * (int64_t)sizeof(float), tag);
     r->pca_b = reel_alloc(r->env, r->config.z_dim * (int64_t)sizeof(float), tag);
-    reel_status status = x && r->pca_w && r->pca_b ? REEL_OK : REEL_E_NOMEM;
+    r->pca_inverse = reel_alloc(r->env, r->config.z_dim * P * (int64_t)sizeof(float), tag);
+    r->pca_mean = reel_alloc(r->env, P * (int64_t)sizeof(float), tag);
+    const bool room = x && r->pca_w && r->pca_b && r->pca_inverse && r->pca_mean;
+    reel_status status = room ? REEL_OK : REEL_E_NOMEM;
     for (int64_t i = 0; i < PCA_PATCHES && status == REEL_OK; i++) {
         const reel_pool_clip clip =
             reel_pool_at(r->pool, (int64_t)draw(r, "pca clip", i, (uint64_t)n_clips));
@@ -431,11 +443,21 @@ static reel_status make_pca(vae_trainer *r) {
                               (uint64_t)r->recipe->run.seed, &pca);
     if (status == REEL_OK) {
         reel_pca_layer(pca, r->pca_w, r->pca_b);
+        reel_pca_inverse_layer(pca, r->pca_inverse, r->pca_mean);
         reel_run_tell(r->options, "vae", "prepare", "as a linear code they give %.2f dB",
                       reel_psnr(pca->residual / 4));
     }
     reel_pca_free(r->env, &pca);
     reel_free(r->env, x);
+    return status;
+}
+
+static reel_status set_zero(vae_trainer *r, const reel_param *p) {
+    float *zero = reel_calloc(r->env, reel_shape_count(&p->shape), sizeof *zero, tag);
+    if (!zero) return REEL_E_NOMEM;
+    const reel_tensor value = {REEL_F32, p->shape, zero};
+    const reel_status status = reel_learner_set(r->learner, p->name, &value);
+    reel_free(r->env, zero);
     return status;
 }
 
@@ -447,13 +469,28 @@ static reel_status zero_branches(vae_trainer *r, reel_params *shapes) {
         if (!reel_pattern_match("*.conv2.weight", p->name) &&
             !reel_pattern_match("*.proj.weight", p->name))
             continue;
-        const int64_t n = reel_shape_count(&p->shape);
-        float *zero = reel_calloc(r->env, n, sizeof *zero, tag);
-        if (!zero) return REEL_E_NOMEM;
-        const reel_tensor value = {REEL_F32, p->shape, zero};
-        status = reel_learner_set(r->learner, p->name, &value);
-        reel_free(r->env, zero);
+        status = set_zero(r, p);
     }
+    return status;
+}
+
+static reel_status set(vae_trainer *r, const char *name, reel_shape shape, float *data) {
+    return reel_learner_set(r->learner, name, &(reel_tensor){REEL_F32, shape, data});
+}
+
+/* The linear path becomes the principal components, and the networks fall silent: the last layer of
+ * each begins at nothing, whatever was learned in front of it. */
+static reel_status graft_linear_path(vae_trainer *r) {
+    const int64_t z = r->config.z_dim, P = patch_elements(r);
+    reel_status status = set(r, "linear_encoder.weight", REEL_SHAPE(z, P, 1, 1, 1), r->pca_w);
+    if (status == REEL_OK) status = set(r, "linear_encoder.bias", REEL_SHAPE(z), r->pca_b);
+    if (status == REEL_OK)
+        status = set(r, "linear_decoder.weight", REEL_SHAPE(P, z, 1, 1, 1), r->pca_inverse);
+    if (status == REEL_OK) status = set(r, "linear_decoder.bias", REEL_SHAPE(P), r->pca_mean);
+    static const char *const last[] = {"quant_conv.weight", "quant_conv.bias",
+                                       "decoder.conv_out.weight", "decoder.conv_out.bias"};
+    for (size_t i = 0; i < sizeof last / sizeof *last && status == REEL_OK; i++)
+        status = set_zero(r, reel_params_find(reel_learner_declared(r->learner), last[i]));
     return status;
 }
 
@@ -462,19 +499,36 @@ static reel_status load(vae_trainer *r) {
     reel_component_config config;
     const reel_status status =
         reel_load_part(r->env, r->recipe->vae.init, REEL_COMPONENT_VAE, "", r->learner, &config);
-    if (status == REEL_OK) r->config = config.vae;
+    if (status != REEL_OK) return status;
+    r->config = config.vae;
+    r->config.linear_path = r->config.linear_path || r->graft;
     return status;
+}
+
+/* A linear path that the folder has stays; one that it has not and the recipe asks for is new. */
+static reel_status decide_linear_path(vae_trainer *r) {
+    reel_component_config config;
+    r->graft = r->config.linear_path;
+    if (!r->recipe->vae.init[0]) return REEL_OK;
+    const reel_status status =
+        reel_read_part_config(r->env, r->recipe->vae.init, REEL_COMPONENT_VAE, &config);
+    if (status != REEL_OK) return status;
+    r->graft = r->config.linear_path && !config.vae.linear_path;
+    r->config.linear_path = r->graft || config.vae.linear_path;
+    return REEL_OK;
 }
 
 static reel_status open_learner(vae_trainer *r) {
     reel_learner_options o = reel_recipe_learner(r->recipe);
     if (r->decoder) { /* in front of all others */
-        memmove(o.rule + 2, o.rule, sizeof o.rule - 2 * sizeof *o.rule);
+        memmove(o.rule + 3, o.rule, sizeof o.rule - 3 * sizeof *o.rule);
         o.rule[0] = (reel_rule){"encoder.*", REEL_METHOD_FROZEN, 0, 0};
         o.rule[1] = (reel_rule){"quant_conv.*", REEL_METHOD_FROZEN, 0, 0};
-        o.n_rules = o.n_rules + 2 < REEL_MAX_RULES ? o.n_rules + 2 : REEL_MAX_RULES;
+        o.rule[2] = (reel_rule){"linear_encoder.*", REEL_METHOD_FROZEN, 0, 0};
+        o.n_rules = o.n_rules + 3 < REEL_MAX_RULES ? o.n_rules + 3 : REEL_MAX_RULES;
     }
-    reel_status status = reel_learner_new(r->env, r->table, &o, &r->learner);
+    reel_status status = decide_linear_path(r);
+    if (status == REEL_OK) status = reel_learner_new(r->env, r->table, &o, &r->learner);
     batch shape = {.trainer = r, .B = 1, .F = 1 + r->factor_t, .H = r->factor_s, .W = r->factor_s};
     if (status == REEL_OK) status = reel_learner_declare(r->learner, record_look, &shape);
     if (status == REEL_OK && r->recipe->vae.init[0])
@@ -485,6 +539,8 @@ static reel_status open_learner(vae_trainer *r) {
                            "trained vae");
     else if (status == REEL_OK)
         status = zero_branches(r, reel_learner_declared(r->learner));
+    if (status == REEL_OK && (r->graft || pulled(r))) status = make_pca(r);
+    if (status == REEL_OK && r->graft) status = graft_linear_path(r);
     if (status == REEL_OK) status = reel_learner_begin(r->learner, (uint64_t)r->recipe->run.seed);
     return status;
 }
@@ -503,11 +559,6 @@ static reel_status open_data(vae_trainer *r) {
                   (long long)o->data.validation);
     status = reel_pool_advance(r->held_out, o->data.validation);
     if (status == REEL_OK) status = reel_pool_advance(r->pool, o->data.pool_start);
-    if (status == REEL_OK && !r->decoder && o->vae.pca > 0) {
-        reel_run_tell(r->options, "vae", "prepare", "principal components of %d patches",
-                      PCA_PATCHES);
-        status = make_pca(r);
-    }
     return status;
 }
 
@@ -566,8 +617,8 @@ reel_status reel_train_vae(reel_env *env, const reel_kernel_table *table,
     r.factor_t = reel_wan_vae_factor_t(&r.config);
     r.factor_s = reel_wan_vae_factor_s(&r.config);
     if (status == REEL_OK) status = check_sizes(&r);
-    if (status == REEL_OK) status = open_learner(&r);
     if (status == REEL_OK) status = open_data(&r);
+    if (status == REEL_OK) status = open_learner(&r);
     if (status == REEL_OK) status = open_batches(&r);
     if (status == REEL_OK) {
         const reel_job job = {.kind = decoder ? "decoder" : "vae",
@@ -584,6 +635,8 @@ reel_status reel_train_vae(reel_env *env, const reel_kernel_table *table,
     close_batch(&r, &r.look);
     reel_free(env, r.pca_w);
     reel_free(env, r.pca_b);
+    reel_free(env, r.pca_inverse);
+    reel_free(env, r.pca_mean);
     reel_pool_free(&r.pool);
     reel_pool_free(&r.held_out);
     reel_learner_free(&r.learner);

@@ -95,7 +95,7 @@ typedef struct strip {
 } strip;
 
 static strip make_strip(const reel_stage *s, const row *r, const reel_eye *eye) {
-    const float depth = reel_min(-eye->position.y / reel_min(r->along.y, -1e-6f), 4000.0f);
+    const float depth = reel_f32_min(-eye->position.y / reel_f32_min(r->along.y, -1e-6f), 4000.0f);
     strip g = {.depth = depth, .haze = reel_stage_haze(&s->palette, depth), .n = r->n};
     g.x0 = eye->position.x + depth * (r->along.x + r->sx0 * r->right.x);
     g.z0 = eye->position.z + depth * (r->along.z + r->sx0 * r->right.z);
@@ -153,7 +153,7 @@ static void stone_row(const reel_stage *s, const strip *g, float *restrict red,
                       float *restrict green, float *restrict blue) {
     const reel_palette *p = &s->palette;
     const float wide = 2.1f, deep = 1.5f; /* of a slab, metres */
-    const float soft = reel_max(g->footprint, 0.03f);
+    const float soft = reel_f32_max(g->footprint, 0.03f);
     const float strength = 0.8f * kept(g->footprint, 1.2f);
     const float tones = kept(g->footprint, 2.0f);
     for (int i = 0; i < g->n; i++) {
@@ -162,7 +162,7 @@ static void stone_row(const reel_stage *s, const strip *g, float *restrict red,
         const float line = (float)(int)v; /* which row of slabs */
         const float u = x / wide + 200.0f + 0.5f * (line - 2.0f * (float)(int)(0.5f * line));
         const float joint_u = to_joint(u) * wide, joint_v = to_joint(v) * deep;
-        const float away = reel_min(joint_u, joint_v);
+        const float away = reel_f32_min(joint_u, joint_v);
         const float joint = strength * (1.0f - reel_smoothstep(0.02f, 0.05f + soft, away));
         const float tone = wave(0.381f * line + 0.237f * (float)(int)u + p->phase[0]);
         reel_vec3 c = reel_vec3_mix(p->ground[0], p->ground[1], 0.5f + 0.5f * tones * tone);
@@ -176,15 +176,16 @@ static void checker_row(const reel_stage *s, const strip *g, float *restrict red
     const reel_palette *p = &s->palette;
     const float tile = 1.9f;
     /* A sine cut off at +-1: its flank is a pixel wide. */
-    const float sharp_z = tile / (3.1415927f * reel_max(0.55f * g->footprint, 0.012f));
+    const float sharp_z = tile / (3.1415927f * reel_f32_max(0.55f * g->footprint, 0.012f));
     const float across = g->depth * s->pixel * 0.45f;
-    const float sharp_x = tile / (3.1415927f * reel_max(0.55f * across, 0.012f));
+    const float sharp_x = tile / (3.1415927f * reel_f32_max(0.55f * across, 0.012f));
     const float strength = 0.5f * kept(g->footprint, 1.2f * tile);
     for (int i = 0; i < g->n; i++) {
         const float x = g->x0 + g->dx * (float)i, z = g->z0 + g->dz * (float)i;
         const float a = wave(x / (2.0f * tile) + p->phase[0]) * sharp_x;
         const float b = wave(z / (2.0f * tile) + p->phase[1]) * sharp_z;
-        const float v = reel_max(reel_min(a, 1.0f), -1.0f) * reel_max(reel_min(b, 1.0f), -1.0f);
+        const float v =
+            reel_f32_max(reel_f32_min(a, 1.0f), -1.0f) * reel_f32_max(reel_f32_min(b, 1.0f), -1.0f);
         const reel_vec3 c = reel_vec3_mix(p->ground[0], p->ground[1], 0.5f + strength * v);
         put(p, g->haze, c, red + i, green + i, blue + i);
     }
@@ -204,7 +205,7 @@ static void water_row(const reel_stage *s, const row *r, const strip *g, float t
         const float b = wave(0.9f * z + 0.35f * x + 0.2f * wave(0.5f * x + p->phase[1]) - 1.6f * t);
         const float ripple = long_wave * a + short_wave * b;
         const float e = -r->along.y * inv; /* elevation of the mirrored direction */
-        const float seen = reel_max(e + 0.05f * ripple, 0.0f);
+        const float seen = reel_f32_max(e + 0.05f * ripple, 0.0f);
         const float mirror = reel_clamp01(0.78f - 1.5f * e);
         const reel_vec3 depth = reel_vec3_mix(p->ground[1], p->ground[0], 0.5f + 0.3f * ripple);
         const reel_vec3 c = reel_vec3_mix(depth, reel_sky_gradient(p, seen), mirror);
@@ -270,7 +271,7 @@ void reel_background_stars(const reel_stage *s, const reel_eye *eye, float *cons
         if (reel_vec3_dot(d, s->palette.disc_toward) > 0.97f) continue; /* the moon is there */
         const reel_vec3 at = reel_eye_project(eye, reel_vec3_add(eye->position, far));
         if (at.z <= 0.0f) continue;
-        const float radius = reel_max(0.0085f * half * (0.8f + 0.5f * u[2]), 0.6f);
+        const float radius = reel_f32_max(0.0085f * half * (0.8f + 0.5f * u[2]), 0.6f);
         const float x = at.x * half + 0.5f * (float)s->width;
         const float y = at.y * half + 0.5f * (float)s->height;
         dot(s, x, y, radius, 0.55f + 0.4f * u[3], plane);

@@ -14,7 +14,7 @@ static float depth_of(const reel_scene_object *o) {
 }
 /* What it covers when it turns about y. */
 static float reach_of(const reel_scene_object *o) {
-    return reel_max(width_of(o), depth_of(o));
+    return reel_f32_max(width_of(o), depth_of(o));
 }
 
 static void describe(const reel_attributes *a, int i, reel_draw *draw, reel_scene_object *o) {
@@ -146,7 +146,7 @@ static void lay_bystander(reel_scene *s, int i, reel_draw *draw) {
     if (s->relation != REEL_RELATION_NONE) { /* on the right end of the row */
         float edge = -10.0f;
         for (int k = 0; k < i; k++)
-            edge = reel_max(edge, s->object[k].start.x + reach_of(&s->object[k]));
+            edge = reel_f32_max(edge, s->object[k].start.x + reach_of(&s->object[k]));
         o->start.x = edge + reach_of(o) + reel_draw_range(draw, 0.25f, 0.5f);
         o->start.z = reel_draw_range(draw, -0.3f, 0.6f);
         return;
@@ -188,14 +188,14 @@ static float centre(reel_scene *s) {
     float low = 10.0f, high = -10.0f;
     for (int i = 0; i < s->n_objects; i++) {
         const reel_scene_object *o = &s->object[i];
-        low = reel_min(low, o->start.x - reach_of(o));
-        high = reel_max(high, o->start.x + reach_of(o));
+        low = reel_f32_min(low, o->start.x - reach_of(o));
+        high = reel_f32_max(high, o->start.x + reach_of(o));
     }
     const bool runs = s->object[0].velocity.x != 0.0f;
     if (!runs && s->object[0].motion != REEL_MOTION_ORBIT)
         for (int i = 0; i < s->n_objects; i++)
             s->object[i].start.x -= 0.5f * (low + high);
-    return runs ? reel_max(-low, high) : 0.5f * (high - low);
+    return runs ? reel_f32_max(-low, high) : 0.5f * (high - low);
 }
 
 static void lay_camera(reel_scene *s, float half, int attempt, reel_draw *draw) {
@@ -212,7 +212,7 @@ static void lay_camera(reel_scene *s, float half, int attempt, reel_draw *draw) 
                       motion == REEL_MOTION_FALL || motion == REEL_MOTION_BOUNCE ||
                       s->relation == REEL_RELATION_ON_TOP_OF;
     c->half_tan = 0.45f;
-    c->distance = reel_max(5.9f, half / 0.40f) + reel_draw_range(draw, 0.0f, 0.6f);
+    c->distance = reel_f32_max(5.9f, half / 0.40f) + reel_draw_range(draw, 0.0f, 0.6f);
     c->height = reel_draw_range(draw, 1.7f, 2.4f);
     c->target_y = high ? reel_draw_range(draw, 1.35f, 1.6f) : reel_draw_range(draw, 0.9f, 1.2f);
     c->yaw = reel_draw_range(draw, -0.2f, 0.2f);

@@ -22,7 +22,7 @@ static void set_axes(reel_pose *pose, float yaw, float roll, bool lying) {
 /* How far an object has gone after t with speed v and deceleration a. */
 static float glide(float v, float a, float t) {
     const float stop = a > 0.0f ? v / a : t;
-    const float moving = reel_min(t, stop);
+    const float moving = reel_f32_min(t, stop);
     return v * moving - 0.5f * a * moving * moving;
 }
 
@@ -71,7 +71,7 @@ static void orbit(const reel_scene *scene, const reel_scene_object *o, float t, 
 }
 
 static void collide(const reel_scene_object *o, float t, reel_pose *pose) {
-    pose->position = slide(o->start, o->velocity, 0, reel_min(t, o->event_s));
+    pose->position = slide(o->start, o->velocity, 0, reel_f32_min(t, o->event_s));
     if (t > o->event_s)
         pose->position = slide(pose->position, o->after, o->friction, t - o->event_s);
 }
@@ -105,7 +105,7 @@ reel_pose reel_scene_pose(const reel_scene *scene, int object, float time_s) {
         yaw += two_pi * o->spin * time_s;
         break;
     case REEL_MOTION_TAKE_OFF: {
-        const float burning = reel_max(time_s - o->event_s, 0.0f);
+        const float burning = reel_f32_max(time_s - o->event_s, 0.0f);
         pose.position.y += 0.5f * o->gravity * burning * burning;
         pose.flame = time_s > o->event_s ? 1.0f : 0.0f;
         break;

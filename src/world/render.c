@@ -46,7 +46,7 @@ void reel_moment_at(const reel_scene *scene, float time_s, float stereo_m, reel_
 /* The slopes under which a circle of radius r at (side, depth) is seen: its two tangents. */
 static void tangents(float side, float depth, float r, float *low, float *high) {
     const float k = depth * depth - r * r;
-    const float root = r * sqrtf(reel_max(side * side + k, 0.0f));
+    const float root = r * sqrtf(reel_f32_max(side * side + k, 0.0f));
     *low = (side * depth - root) / k;
     *high = (side * depth + root) / k;
 }
@@ -189,7 +189,7 @@ static void write_depth(const reel_stage *s, const reel_eye *eye, const scratch 
     for (int y = 0; y < s->height; y++) {
         const float d = reel_stage_direction(s, eye, 0.0f, (float)y + 0.5f).y;
         const float ground = d < 0.0f ? -eye->position.y / d : REEL_SKY_DEPTH;
-        const float behind = reel_min(ground, REEL_SKY_DEPTH);
+        const float behind = reel_f32_min(ground, REEL_SKY_DEPTH);
         for (int x = 0; x < s->width; x++) {
             const int64_t at = (int64_t)y * s->width + x;
             depth[at] = k->key[at] ? k->hit[at].t : behind;

@@ -44,7 +44,7 @@ static float blocked(const reel_moment *m, const reel_scene *scene, int object, 
         if (along <= 0.0f) continue;
         const float r = m->body[i].radius;
         const float off = (reel_vec3_dot(to, to) - along * along) / (r * r);
-        open = reel_min(open, reel_smoothstep(0.25f, 0.85f, off));
+        open = reel_f32_min(open, reel_smoothstep(0.25f, 0.85f, off));
     }
     return 1.0f - open;
 }
@@ -58,7 +58,7 @@ static reel_vec3 surroundings(const reel_palette *p, reel_vec3 d) {
 
 /* Mixed with ambient light: white metal is to be white at night, too. */
 static reel_vec3 metal(const reel_palette *p, reel_vec3 paint, reel_vec3 lit, reel_vec3 mirrored) {
-    const float shine = reel_max(reel_vec3_dot(mirrored, p->toward), 0.0f);
+    const float shine = reel_f32_max(reel_vec3_dot(mirrored, p->toward), 0.0f);
     float tight = shine * shine;
     tight *= tight;
     tight *= tight;
@@ -87,7 +87,7 @@ reel_vec3 reel_shade(const reel_stage *s, const reel_moment *m, int object, cons
                           pattern_at(body->shape->pattern, hit->local, blur / body->scale + 1e-4f));
     const reel_vec3 point = reel_vec3_add(ray->from, reel_vec3_scale(ray->along, hit->t));
     const float facing = reel_vec3_dot(n, p->toward);
-    float direct = reel_max(0.75f * facing + 0.25f, 0.0f); /* wraps a little around the edge */
+    float direct = reel_f32_max(0.75f * facing + 0.25f, 0.0f); /* wraps a little around the edge */
     if (s->scene->n_objects > 1) direct *= 1.0f - blocked(m, s->scene, object, point, p->toward);
     const float open = (0.80f + 0.20f * n.y) * (0.80f + 0.20f * reel_clamp01(point.y * 2.5f));
     const reel_vec3 light =
@@ -99,7 +99,7 @@ reel_vec3 reel_shade(const reel_stage *s, const reel_moment *m, int object, cons
     if (shiny) {
         lit = metal(p, c, lit, mirrored);
     } else {
-        const float shine = reel_max(reel_vec3_dot(mirrored, p->toward), 0.0f);
+        const float shine = reel_f32_max(reel_vec3_dot(mirrored, p->toward), 0.0f);
         const float wide = shine * shine * shine * shine;
         lit = reel_vec3_add(lit, reel_vec3_scale(p->light, 0.10f * wide * wide));
     }

@@ -77,13 +77,13 @@ void reel_shadow_draw(const reel_stage *s, const reel_moment *m, int object,
     const reel_vec3 at = body->pose.position, l = p->toward, way = light_way(p);
     /* Where the ray through the centre meets the ground. */
     const float cx = at.x - l.x * at.y / l.y, cz = at.z - l.z * at.y / l.y;
-    const float above = reel_max(at.y - body->shape->rest * body->scale, 0.0f);
+    const float above = reel_f32_max(at.y - body->shape->rest * body->scale, 0.0f);
     const float reach =
-        1.2f * reel_max(body->shape->half_width, body->shape->half_depth) * body->scale;
+        1.2f * reel_f32_max(body->shape->half_width, body->shape->half_depth) * body->scale;
     const float touch = 0.30f * reel_clamp01(1.0f - above / 0.9f);
     const reel_vec3 middle = {0.5f * (cx + at.x), 0, 0.5f * (cz + at.z)};
     const float dx = 0.5f * (cx - at.x), dz = 0.5f * (cz - at.z);
-    const float radius = sqrtf(dx * dx + dz * dz) + reel_max(reach, shadow->half_u);
+    const float radius = sqrtf(dx * dx + dz * dz) + reel_f32_max(reach, shadow->half_u);
     const reel_rect r = reel_stage_sphere(s, &m->eye, middle, radius);
     /* Higher up the shadow is fainter, as its edge is wider. */
     const float strength = p->shadow / (1.0f + 0.25f * above);
@@ -100,8 +100,8 @@ void reel_shadow_draw(const reel_stage *s, const reel_moment *m, int object,
             const float ex = gx - cx, ez = gz - cz, ox = gx - at.x, oz = gz - at.z;
             const float cast =
                 strength * sample(shadow, ex * way.x + ez * way.z, ez * way.x - ex * way.z);
-            const float near = reel_max(1.0f - (ox * ox + oz * oz) / (reach * reach), 0.0f);
-            const float dark = clear * reel_max(cast, touch * near * near + 0.6f * cast);
+            const float near = reel_f32_max(1.0f - (ox * ox + oz * oz) / (reach * reach), 0.0f);
+            const float dark = clear * reel_f32_max(cast, touch * near * near + 0.6f * cast);
             if (dark <= 0.0f) continue;
             const int64_t i = (int64_t)y * s->width + x;
             for (int c = 0; c < 3; c++)

@@ -125,7 +125,8 @@ static bool trace_torus(const reel_primitive *p, const probe *r, touch *out) {
     const float disc = b * b - a * (reel_vec3_dot(r->o, r->o) - outer * outer);
     if (disc <= 0.0f) return false;
     const float root = sqrtf(disc), step = 1.0f / sqrtf(a);
-    float enter = reel_max((-b - root) / a, r->near), leave = reel_min((-b + root) / a, r->far);
+    float enter = reel_f32_max((-b - root) / a, r->near),
+          leave = reel_f32_min((-b + root) / a, r->far);
     int in = -1;
     const float slab = small + 0.01f;
     if (!clip(r->d.z, slab - r->o.z, 0, &enter, &leave, &in)) return false;

@@ -3,21 +3,6 @@
 #include "world/caption.h"
 #include "world/split.h"
 
-static void put_text(reel_json_out *out, const char *key, const char *text) {
-    reel_json_out_key(out, key);
-    reel_json_out_string(out, text);
-}
-
-static void put_real(reel_json_out *out, const char *key, float x) {
-    reel_json_out_key(out, key);
-    reel_json_out_real(out, (double)x);
-}
-
-static void put_int(reel_json_out *out, const char *key, int64_t x) {
-    reel_json_out_key(out, key);
-    reel_json_out_int(out, x);
-}
-
 static void put_vector(reel_json_out *out, const char *key, reel_vec3 v) {
     reel_json_out_key(out, key);
     reel_json_out_array_begin(out);
@@ -43,9 +28,9 @@ static void put_caption(reel_json_out *out, const reel_scene *scene, reel_langua
     reel_mentions said;
     reel_scene_caption(scene, &request, text, sizeof text, &said);
     reel_json_out_object_begin(out);
-    put_text(out, "language", language == REEL_CHINESE ? "zh" : "en");
-    put_text(out, "length", lengths[length]);
-    put_text(out, "text", text);
+    reel_json_out_put_string(out, "language", language == REEL_CHINESE ? "zh" : "en");
+    reel_json_out_put_string(out, "length", lengths[length]);
+    reel_json_out_put_string(out, "text", text);
     reel_json_out_key(out, "names");
     put_names(out, said.scene);
     reel_json_out_key(out, "names_of_objects");
@@ -85,8 +70,8 @@ static void put_track(reel_json_out *out, const reel_scene *scene, const reel_vi
         } else { /* behind the camera */
             reel_json_out_null(out);
         }
-        put_real(out, "depth", at.z);
-        put_int(out, "pixels", count_pixels(view, id, f, object));
+        reel_json_out_put_real(out, "depth", (double)at.z);
+        reel_json_out_put_int(out, "pixels", count_pixels(view, id, f, object));
         reel_json_out_end(out);
     }
     reel_json_out_end(out);
@@ -97,15 +82,15 @@ static void put_object(reel_json_out *out, const reel_scene *scene, const reel_v
     const reel_scene_object *o = &scene->object[object];
     const reel_attributes a = reel_scene_attributes(scene);
     reel_json_out_object_begin(out);
-    put_int(out, "id", object + 1);
+    reel_json_out_put_int(out, "id", object + 1);
     for (int k = 0; k < REEL_OBJECT_ATTRIBUTES; k++)
-        put_text(out, reel_attribute_name((reel_attribute)k),
-                 reel_attribute_value_name((reel_attribute)k, a.object[object][k]));
-    put_real(out, "scale", o->scale);
-    put_real(out, "gravity", o->gravity);
-    put_real(out, "restitution", o->restitution);
-    put_real(out, "rest_height", o->rest_y);
-    put_real(out, "event_s", o->event_s);
+        reel_json_out_put_string(out, reel_attribute_name((reel_attribute)k),
+                                 reel_attribute_value_name((reel_attribute)k, a.object[object][k]));
+    reel_json_out_put_real(out, "scale", (double)o->scale);
+    reel_json_out_put_real(out, "gravity", (double)o->gravity);
+    reel_json_out_put_real(out, "restitution", (double)o->restitution);
+    reel_json_out_put_real(out, "rest_height", (double)o->rest_y);
+    reel_json_out_put_real(out, "event_s", (double)o->event_s);
     put_track(out, scene, view, id, object);
     reel_json_out_end(out);
 }
@@ -120,7 +105,7 @@ static void put_camera(reel_json_out *out, const reel_scene *scene, const reel_v
         put_vector(out, "right", eye.right);
         put_vector(out, "up", eye.up);
         put_vector(out, "forward", eye.forward);
-        put_real(out, "half_tan", eye.half_tan);
+        reel_json_out_put_real(out, "half_tan", (double)eye.half_tan);
         reel_json_out_end(out);
     }
     reel_json_out_end(out);
@@ -129,34 +114,37 @@ static void put_camera(reel_json_out *out, const reel_scene *scene, const reel_v
 static void put_files(reel_json_out *out, const reel_view *view, const reel_truth_files *files) {
     reel_json_out_key(out, "files");
     reel_json_out_object_begin(out);
-    put_text(out, "video", files->video);
-    if (files->right) put_text(out, "right", files->right);
-    if (files->masks) put_text(out, "masks", files->masks);
-    if (files->depth) put_text(out, "depth", files->depth);
+    reel_json_out_put_string(out, "video", files->video);
+    if (files->right) reel_json_out_put_string(out, "right", files->right);
+    if (files->masks) reel_json_out_put_string(out, "masks", files->masks);
+    if (files->depth) reel_json_out_put_string(out, "depth", files->depth);
     reel_json_out_end(out);
-    if (files->right) put_real(out, "stereo_m", view->stereo_m);
+    if (files->right) reel_json_out_put_real(out, "stereo_m", (double)view->stereo_m);
     /* How to read the numbers back out of the pixels of lossless RGB video. */
-    if (files->masks) put_text(out, "masks_are", "80 * id of the object, 0 for none");
+    if (files->masks)
+        reel_json_out_put_string(out, "masks_are", "80 * id of the object, 0 for none");
     if (files->depth)
-        put_text(out, "depth_is", "(65536 R + 256 G + B) mm along the view axis, 1000 m the sky");
+        reel_json_out_put_string(out, "depth_is",
+                                 "(65536 R + 256 G + B) mm along the view axis, 1000 m the sky");
 }
 
 void reel_truth_write(reel_json_out *out, const reel_scene *scene, const reel_view *view,
                       const uint8_t *id, const reel_truth_files *files) {
     const reel_attributes a = reel_scene_attributes(scene);
     reel_json_out_object_begin(out);
-    put_int(out, "seed", (int64_t)scene->seed);
-    put_int(out, "index", (int64_t)scene->index);
-    put_text(out, "split", reel_split_name(scene->split));
-    put_int(out, "width", view->width);
-    put_int(out, "height", view->height);
-    put_int(out, "n_frames", view->frames);
-    put_real(out, "fps", view->fps);
+    reel_json_out_put_int(out, "seed", (int64_t)scene->seed);
+    reel_json_out_put_int(out, "index", (int64_t)scene->index);
+    reel_json_out_put_string(out, "split", reel_split_name(scene->split));
+    reel_json_out_put_int(out, "width", view->width);
+    reel_json_out_put_int(out, "height", view->height);
+    reel_json_out_put_int(out, "n_frames", view->frames);
+    reel_json_out_put_real(out, "fps", (double)view->fps);
     put_files(out, view, files);
     for (int k = REEL_OBJECT_ATTRIBUTES; k < REEL_ATTRIBUTE_COUNT; k++)
-        put_text(out, reel_attribute_name((reel_attribute)k),
-                 reel_attribute_value_name((reel_attribute)k,
-                                           reel_attributes_get(&a, (reel_attribute)k, 0)));
+        reel_json_out_put_string(
+            out, reel_attribute_name((reel_attribute)k),
+            reel_attribute_value_name((reel_attribute)k,
+                                      reel_attributes_get(&a, (reel_attribute)k, 0)));
     reel_json_out_key(out, "captions");
     reel_json_out_array_begin(out);
     for (int language = 0; language < REEL_LANGUAGE_COUNT; language++)

@@ -35,14 +35,14 @@ static inline reel_vec3 reel_vec3_mix(reel_vec3 a, reel_vec3 b, float k) {
 }
 
 /* Written as comparisons, which compile to one instruction and vectorise; fminf minds NaN. */
-static inline float reel_min(float a, float b) {
+static inline float reel_f32_min(float a, float b) {
     return a < b ? a : b;
 }
-static inline float reel_max(float a, float b) {
+static inline float reel_f32_max(float a, float b) {
     return a > b ? a : b;
 }
 static inline float reel_clamp01(float x) {
-    return reel_min(reel_max(x, 0.0f), 1.0f);
+    return reel_f32_min(reel_f32_max(x, 0.0f), 1.0f);
 }
 /* 0 below a, 1 above b, smooth between; a < b. */
 static inline float reel_smoothstep(float a, float b, float x) {

@@ -20,14 +20,14 @@ static void blend(const reel_stage *s, int x, int y, float k, float grey, float 
 /* A vertical streak, soft at both ends and at its sides. */
 static void streak(const reel_stage *s, float x, float y, float length, float strength,
                    float *const plane[3]) {
-    const float half = 0.5f * length, wide = reel_max(0.006f * (float)s->height, 0.7f);
+    const float half = 0.5f * length, wide = reel_f32_max(0.006f * (float)s->height, 0.7f);
     for (int j = (int)(y - half); j <= (int)(y + half); j++) {
         const float v = ((float)j + 0.5f - y) / half;
-        const float fade = reel_max(1.0f - v * v, 0.0f);
+        const float fade = reel_f32_max(1.0f - v * v, 0.0f);
         const float centre = x - 0.12f * ((float)j - y); /* the wind */
         for (int i = (int)(centre - 2 * wide); i <= (int)(centre + 2 * wide); i++) {
             const float u = ((float)i + 0.5f - centre) / (2.0f * wide);
-            blend(s, i, j, strength * fade * reel_max(1.0f - u * u, 0.0f), 0.92f, plane);
+            blend(s, i, j, strength * fade * reel_f32_max(1.0f - u * u, 0.0f), 0.92f, plane);
         }
     }
 }
@@ -47,7 +47,7 @@ void reel_weather_draw(const reel_stage *s, float time_s, float *const plane[3])
     const bool rain = s->scene->weather == REEL_WEATHER_RAIN;
     if (!rain && s->scene->weather != REEL_WEATHER_SNOWFALL) return;
     const float w = (float)s->width, h = (float)s->height;
-    const float wide = reel_max(w / h, 1.0f); /* as dense in a wide picture */
+    const float wide = reel_f32_max(w / h, 1.0f); /* as dense in a wide picture */
     const int n = (int)((float)(rain ? DROPS : FLAKES) * wide);
     for (int i = 0; i < n; i++) {
         float u[4];
@@ -62,7 +62,7 @@ void reel_weather_draw(const reel_stage *s, float time_s, float *const plane[3])
             const float fallen = wrap(u[1] + 0.30f * near * time_s);
             const float sway = 0.02f * sinf(6.2831853f * (0.5f * time_s + u[3]));
             const float x = wrap(u[0] + sway + 0.03f * time_s) * 1.1f * w - 0.05f * w;
-            flake(s, x, (fallen * 1.1f - 0.05f) * h, reel_max(0.0082f * near * h, 0.6f),
+            flake(s, x, (fallen * 1.1f - 0.05f) * h, reel_f32_max(0.0082f * near * h, 0.6f),
                   0.55f + 0.4f * near, plane);
         }
     }

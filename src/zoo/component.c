@@ -30,6 +30,12 @@ static reel_var wanted_text_encoder(reel_nn *nn, const reel_t5_config *c) {
     return reel_t5(nn, c, &input);
 }
 
+static reel_var wanted_image_encoder(reel_nn *nn, const reel_clip_vision_config *c) {
+    const reel_shape shape = REEL_SHAPE(1, 3, c->image_size, c->image_size);
+    return reel_clip_vision_whole(nn, c,
+                                  reel_tape_input(nn->tape, REEL_F32, shape, "picture", NULL));
+}
+
 /* Two latents: a first one alone has no use for what lies between frames. */
 static void wanted_vae(reel_nn *nn, const reel_wan_vae_config *c) {
     reel_tape *t = nn->tape;
@@ -48,10 +54,12 @@ reel_status reel_component_declare(reel_env *env, const reel_component_config *c
     if (status != REEL_OK) return status;
     reel_nn nn = reel_nn_start(tape, params, REEL_F32);
     nn.weights = weights;
-    if (config->kind == REEL_COMPONENT_TRANSFORMER)
+    if (reel_component_is_transformer(config->kind))
         wanted_transformer(&nn, &config->transformer);
     else if (config->kind == REEL_COMPONENT_VAE)
         wanted_vae(&nn, &config->vae);
+    else if (config->kind == REEL_COMPONENT_IMAGE_ENCODER)
+        wanted_image_encoder(&nn, &config->image_encoder);
     else
         wanted_text_encoder(&nn, &config->text_encoder);
     status = reel_tape_status(tape);
@@ -102,7 +110,7 @@ static reel_status compared(reel_env *env, const char *path, const comparison *c
 static reel_dtype dtype_in_memory(reel_weights_as as, reel_dtype stored) {
     if (as == REEL_WEIGHTS_F32) return REEL_F32;
     if (as == REEL_WEIGHTS_BF16) return REEL_BF16;
-    return stored == REEL_F16 && as == REEL_WEIGHTS_STORED ? REEL_F32 : stored;
+    return stored;
 }
 
 typedef struct conversion {
@@ -213,11 +221,18 @@ static void find_image_dim(reel_component *c) {
     wan->added_kv_proj_dim = wan->num_attention_heads * wan->attention_head_dim;
 }
 
+/* OpenCLIP keeps queries, keys and values in one. */
+static void find_joined_qkv(reel_component *c) {
+    const char *const name = "visual.transformer.0.attn.to_qkv.weight";
+    if (reel_safetensors_set_find(c->files, name)) c->config.image_encoder.open_clip = true;
+}
+
 static reel_status open_files(reel_component *c, const char *path, reel_weights_as as) {
     reel_status status = reel_safetensors_set_open(c->env, path, &c->files);
     if (status == REEL_OK) status = reel_params_new(c->env, &c->params);
     if (status != REEL_OK) return status;
-    if (c->config.kind == REEL_COMPONENT_TRANSFORMER) find_image_dim(c);
+    if (reel_component_is_transformer(c->config.kind)) find_image_dim(c);
+    if (c->config.kind == REEL_COMPONENT_IMAGE_ENCODER) find_joined_qkv(c);
     status = reel_component_declare(c->env, &c->config, REEL_F32, c->params);
     if (status != REEL_OK) return status;
     reel_params_close(c->params);

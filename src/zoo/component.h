@@ -13,8 +13,7 @@
 
 /* What the weights are to be in memory. */
 typedef enum reel_weights_as {
-    REEL_WEIGHTS_MAPPED, /* as in the file, f16 too: to be looked at, not to be computed with */
-    REEL_WEIGHTS_STORED, /* as in the file, in place; f16, which no kernel takes, becomes f32 */
+    REEL_WEIGHTS_STORED, /* as in the file, in place */
     REEL_WEIGHTS_F32,
     REEL_WEIGHTS_BF16,
 } reel_weights_as;

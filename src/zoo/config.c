@@ -9,6 +9,8 @@ static const char *const kind_name[REEL_COMPONENT_COUNT] = {
     [REEL_COMPONENT_TRANSFORMER] = "transformer",
     [REEL_COMPONENT_VAE] = "vae",
     [REEL_COMPONENT_TEXT_ENCODER] = "text_encoder",
+    [REEL_COMPONENT_TRANSFORMER_2] = "transformer_2",
+    [REEL_COMPONENT_IMAGE_ENCODER] = "image_encoder",
 };
 
 const char *reel_component_name(reel_component_kind kind) {
@@ -22,12 +24,19 @@ reel_component_kind reel_component_parse(const char *name) {
     return (reel_component_kind)kind;
 }
 
+bool reel_component_is_transformer(reel_component_kind kind) {
+    return kind == REEL_COMPONENT_TRANSFORMER || kind == REEL_COMPONENT_TRANSFORMER_2;
+}
+
 const char *reel_component_class(const reel_component_config *config) {
     switch (config->kind) {
     case REEL_COMPONENT_TRANSFORMER:
+    case REEL_COMPONENT_TRANSFORMER_2:
         return "WanTransformer3DModel";
     case REEL_COMPONENT_VAE:
         return "AutoencoderKLWan";
+    case REEL_COMPONENT_IMAGE_ENCODER:
+        return "CLIPVisionModel";
     default:
         return config->text_encoder.shared_bias ? "T5EncoderModel" : "UMT5EncoderModel";
     }
@@ -223,6 +232,7 @@ static reel_status read_vae(const reel_json *at, reel_wan_vae_config *c) {
     read_levels(&f, c);
     reel_field_int(&f, "num_res_blocks", 1, MOST, &c->num_res_blocks);
     reel_field_bool(&f, "is_residual", &c->is_residual);
+    reel_field_bool(&f, "linear_path", &c->linear_path);
     reel_field_int(&f, "in_channels", 1, MOST, &c->in_channels);
     reel_field_int(&f, "out_channels", 1, MOST, &c->out_channels);
     reel_field_int_or_null(&f, "patch_size", 1, MOST, &c->patch_size);
@@ -284,6 +294,10 @@ static void write_vae(reel_json_out *out, const reel_wan_vae_config *c) {
     reel_json_out_real(out, 0);
     reel_json_out_key(out, "is_residual");
     reel_json_out_bool(out, c->is_residual);
+    if (c->linear_path) { /* diffusers does not know it */
+        reel_json_out_key(out, "linear_path");
+        reel_json_out_bool(out, true);
+    }
     write_reals(out, "latents_mean", c->latents_mean, c->z_dim);
     write_reals(out, "latents_std", c->latents_std, c->z_dim);
 }
@@ -384,14 +398,81 @@ static void write_text_encoder(reel_json_out *out, const reel_t5_config *c, reel
     reel_json_out_real(out, c->layer_norm_epsilon);
 }
 
+/* ---- the image encoder ---- */
+
+static reel_status read_image_encoder(const reel_json *at, reel_clip_vision_config *c) {
+    static const char *const type[] = {"clip_vision_model"};
+    static const char *const act[] = {"gelu"};
+    static const char *const harmless[] = {"architectures",
+                                           "attention_dropout",
+                                           "dropout",
+                                           "dtype",
+                                           "initializer_factor",
+                                           "initializer_range",
+                                           "projection_dim",
+                                           "torch_dtype",
+                                           "transformers_version",
+                                           NULL};
+    /* the class's own defaults are those of ViT-B/32 */
+    *c = (reel_clip_vision_config){768, 3072, 12, 12, 224, 32, 1e-5, false};
+    reel_fields f = reel_fields_begin(at);
+    int word = 0;
+    int64_t channels = 3;
+    if (f.status == REEL_OK) f.status = reel_json_choice(at, "model_type", type, 1, &word);
+    if (f.status == REEL_OK) f.status = reel_json_choice(at, "hidden_act", act, 1, &word);
+    reel_field_word(&f, "model_type", type, 1, &word);
+    reel_field_word(&f, "hidden_act", act, 1, &word); /* not "quick_gelu", the class's default */
+    reel_field_int(&f, "hidden_size", 1, MOST, &c->hidden_size);
+    reel_field_int(&f, "intermediate_size", 1, MOST, &c->intermediate_size);
+    reel_field_int(&f, "num_hidden_layers", 1, MOST, &c->num_hidden_layers);
+    reel_field_int(&f, "num_attention_heads", 1, MOST, &c->num_attention_heads);
+    reel_field_int(&f, "image_size", 1, MOST, &c->image_size);
+    reel_field_int(&f, "patch_size", 1, MOST, &c->patch_size);
+    reel_field_int(&f, "num_channels", 3, 3, &channels);
+    reel_field_real(&f, "layer_norm_eps", 0, 1, &c->layer_norm_eps);
+    reel_fields_harmless(&f, harmless);
+    return reel_fields_end(&f);
+}
+
+static void write_image_encoder(reel_json_out *out, const reel_clip_vision_config *c,
+                                reel_dtype weights) {
+    const struct {
+        const char *name;
+        int64_t value;
+    } field[] = {
+        {"hidden_size", c->hidden_size},
+        {"image_size", c->image_size},
+        {"intermediate_size", c->intermediate_size},
+        {"num_attention_heads", c->num_attention_heads},
+        {"num_channels", 3},
+        {"num_hidden_layers", c->num_hidden_layers},
+        {"patch_size", c->patch_size},
+    };
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+        reel_json_out_key(out, field[i].name);
+        reel_json_out_int(out, field[i].value);
+    }
+    reel_json_out_key(out, "hidden_act");
+    reel_json_out_string(out, "gelu");
+    reel_json_out_key(out, "model_type");
+    reel_json_out_string(out, "clip_vision_model");
+    reel_json_out_key(out, "torch_dtype");
+    reel_json_out_string(out, weights == REEL_BF16 ? "bfloat16" : "float32");
+    reel_json_out_key(out, "layer_norm_eps");
+    reel_json_out_real(out, c->layer_norm_eps);
+}
+
 /* ---- any component ---- */
 
 static reel_status check(reel_env *env, const reel_component_config *config) {
     switch (config->kind) {
     case REEL_COMPONENT_TRANSFORMER:
+    case REEL_COMPONENT_TRANSFORMER_2:
         return reel_wan_dit_config_check(env, &config->transformer);
     case REEL_COMPONENT_VAE:
         return reel_wan_vae_config_check(env, &config->vae);
+    case REEL_COMPONENT_IMAGE_ENCODER:
+        return reel_clip_vision_config_check(env, &config->image_encoder);
     default:
         return reel_t5_config_check(env, &config->text_encoder);
     }
@@ -412,7 +493,11 @@ reel_status reel_component_config_read(const reel_json *at, reel_component_kind 
     reel_status status;
     switch (kind) {
     case REEL_COMPONENT_TRANSFORMER:
+    case REEL_COMPONENT_TRANSFORMER_2:
         status = read_wan(at, &c);
+        break;
+    case REEL_COMPONENT_IMAGE_ENCODER:
+        status = read_image_encoder(at, &c.image_encoder);
         break;
     case REEL_COMPONENT_VAE:
         status = read_vae(at, &c.vae);
@@ -434,12 +519,16 @@ reel_status reel_component_config_read(const reel_json *at, reel_component_kind 
 void reel_component_config_write(reel_json_out *out, const reel_component_config *config,
                                  reel_dtype weights) {
     reel_json_out_object_begin(out);
-    if (config->kind == REEL_COMPONENT_TEXT_ENCODER) {
+    const bool image = config->kind == REEL_COMPONENT_IMAGE_ENCODER;
+    if (config->kind == REEL_COMPONENT_TEXT_ENCODER || image) {
         reel_json_out_key(out, "architectures");
         reel_json_out_array_begin(out);
         reel_json_out_string(out, reel_component_class(config));
         reel_json_out_end(out);
-        write_text_encoder(out, &config->text_encoder, weights);
+        if (image)
+            write_image_encoder(out, &config->image_encoder, weights);
+        else
+            write_text_encoder(out, &config->text_encoder, weights);
     } else {
         reel_json_out_key(out, "_class_name");
         reel_json_out_string(out, reel_component_class(config));

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/json_out.h"
+#include "models/clip/vision.h"
 #include "models/t5/t5.h"
 #include "models/wan/dit.h"
 #include "models/wan/vae.h"
@@ -20,10 +21,14 @@ typedef enum reel_component_kind {
     REEL_COMPONENT_TRANSFORMER,  /* WanTransformer3DModel */
     REEL_COMPONENT_VAE,          /* AutoencoderKLWan */
     REEL_COMPONENT_TEXT_ENCODER, /* UMT5EncoderModel, T5EncoderModel */
+    /* A second WanTransformer3DModel, for low noise: Wan 2.2's pairs of 14B. */
+    REEL_COMPONENT_TRANSFORMER_2,
+    REEL_COMPONENT_IMAGE_ENCODER, /* CLIPVisionModel */
     REEL_COMPONENT_COUNT,
 } reel_component_kind;
 
-/* "transformer", "vae", "text_encoder": the names of the subfolders. Static storage. */
+/* "transformer", "vae", "text_encoder", "transformer_2", "image_encoder": the names of the
+ * subfolders. Static storage. */
 const char *reel_component_name(reel_component_kind kind);
 /* The kind with that name, REEL_COMPONENT_COUNT when there is none. */
 reel_component_kind reel_component_parse(const char *name);
@@ -32,11 +37,15 @@ typedef struct reel_component_config {
     reel_component_kind kind;
     bool original; /* read from the original repository's config.json */
     union {
-        reel_wan_dit_config transformer;
+        reel_wan_dit_config transformer; /* of both */
         reel_wan_vae_config vae;
         reel_t5_config text_encoder;
+        reel_clip_vision_config image_encoder;
     };
 } reel_component_config;
+
+/* Whether it is one of the two transformers. */
+bool reel_component_is_transformer(reel_component_kind kind);
 
 /* The class's name in model_index.json and in the component's own config. Static storage. */
 const char *reel_component_class(const reel_component_config *config);
@@ -84,12 +93,12 @@ typedef struct reel_model_index {
     char pipeline[64];              /* "WanPipeline", "WanImageToVideoPipeline" */
     bool has[REEL_COMPONENT_COUNT]; /* listed, and not as [null, null] */
     bool scheduler, tokenizer;      /* likewise */
-    bool image_encoder;             /* CLIP, which an image-conditioned pipeline lists */
     bool expand_timesteps;          /* Wan 2.2 5B: one noise level for each token */
+    double boundary_ratio;          /* the noise level below which transformer_2 works, in (0,1] */
 } reel_model_index;
 
-/* Reads model_index.json. Pipelines other than Wan's, and a second transformer, are
- * REEL_E_UNSUPPORTED. */
+/* Reads model_index.json. Pipelines other than Wan's are REEL_E_UNSUPPORTED, a second transformer
+ * without a boundary_ratio is REEL_E_FORMAT. */
 REEL_MUST_USE reel_status reel_model_index_read(const reel_json *at, reel_model_index *index);
 /* config[kind] is NULL for a component that is not there. */
 void reel_model_index_write(reel_json_out *out, const reel_model_index *index,

@@ -101,8 +101,8 @@ reel_status reel_blueprint_keep(reel_env *env, const char *parts, reel_blueprint
         const reel_component_kind kind = reel_component_parse(name);
         if (kind == REEL_COMPONENT_COUNT)
             return reel_fail(env, REEL_E_ARG,
-                             "got the component '%s', wanted transformer, vae or text_encoder, "
-                             "joined by commas",
+                             "got the component '%s', wanted some of transformer, vae, "
+                             "text_encoder, transformer_2 and image_encoder, joined by commas",
                              name);
         if (!blueprint->has[kind])
             return reel_fail(env, REEL_E_ARG, "the given configuration has no %s", name);
@@ -118,8 +118,9 @@ static reel_status write_parts(reel_folder_writer *w, const reel_blueprint *b,
     reel_status status = REEL_OK;
     if (o->shard_bytes) reel_folder_writer_set_shard_bytes(w, o->shard_bytes);
     for (int kind = 0; kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
-        if (b->has[kind])
-            status = reel_folder_writer_random(w, &b->config[kind], o->dtype, o->seed);
+        if (b->has[kind]) /* two transformers have the same names, and are to differ */
+            status = reel_folder_writer_random(w, &b->config[kind], o->dtype,
+                                               o->seed + (kind == REEL_COMPONENT_TRANSFORMER_2));
     if (status == REEL_OK) status = reel_folder_writer_scheduler(w, &b->scheduler);
     if (status == REEL_OK && o->tokenizer) status = reel_folder_writer_tokenizer(w, o->tokenizer);
     return status;

@@ -12,7 +12,7 @@ typedef struct reel_blueprint {
     bool has[REEL_COMPONENT_COUNT];
     reel_component_config config[REEL_COMPONENT_COUNT];
     reel_scheduler_config scheduler;
-    reel_model_index index; /* pipeline and expand_timesteps */
+    reel_model_index index; /* pipeline, expand_timesteps and boundary_ratio */
 } reel_blueprint;
 
 /* Names of the presets, ended by NULL: "wan2.1-t2v-1.3b", ... Static storage. */

@@ -6,12 +6,14 @@
 #include "base/arena.h"
 #include "base/path.h"
 #include "zoo/pickle.h"
+#include "zoo/presets.h"
 
 struct reel_folder {
     reel_env *env;
     reel_arena arena; /* holds the paths */
     const char *path;
     bool original;      /* Wan's own layout */
+    bool pair;          /* of it, two transformers in folders of their own: Wan 2.2's 14B */
     const char *single; /* the transformer's weights, when a file was opened; else NULL */
     reel_model_index index;
     reel_component_config config[REEL_COMPONENT_COUNT];
@@ -50,15 +52,28 @@ static const char *const weight_pickles[] = {
 static const char *const original_weights[REEL_COMPONENT_COUNT][4] = {
     [REEL_COMPONENT_TRANSFORMER] = {"diffusion_pytorch_model.safetensors",
                                     "diffusion_pytorch_model.safetensors.index.json"},
-    [REEL_COMPONENT_VAE] = {"Wan2.1_VAE.safetensors"},
+    [REEL_COMPONENT_VAE] = {"Wan2.1_VAE.safetensors", "Wan2.2_VAE.safetensors"},
     [REEL_COMPONENT_TEXT_ENCODER] = {"models_t5_umt5-xxl-enc-bf16.safetensors",
                                      "models_t5_umt5-xxl-enc-bf16.safetensors.index.json"},
+    [REEL_COMPONENT_TRANSFORMER_2] = {"diffusion_pytorch_model.safetensors",
+                                      "diffusion_pytorch_model.safetensors.index.json"},
+    [REEL_COMPONENT_IMAGE_ENCODER] =
+        {"models_clip_open-clip-xlm-roberta-large-vit-huge-14.safetensors"},
 };
 static const char *const original_pickles[REEL_COMPONENT_COUNT][4] = {
     [REEL_COMPONENT_TRANSFORMER] = {"diffusion_pytorch_model.bin"},
-    [REEL_COMPONENT_VAE] = {"Wan2.1_VAE.pth"},
+    [REEL_COMPONENT_VAE] = {"Wan2.1_VAE.pth", "Wan2.2_VAE.pth"},
     [REEL_COMPONENT_TEXT_ENCODER] = {"models_t5_umt5-xxl-enc-bf16.pth"},
+    [REEL_COMPONENT_TRANSFORMER_2] = {"diffusion_pytorch_model.bin"},
+    [REEL_COMPONENT_IMAGE_ENCODER] = {"models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth"},
 };
+
+/* The folder a part's files are in; "" is the model's own. */
+static const char *part_folder(const reel_folder *f, reel_component_kind kind) {
+    if (!f->original) return reel_component_name(kind);
+    if (!f->pair || !reel_component_is_transformer(kind)) return "";
+    return kind == REEL_COMPONENT_TRANSFORMER ? "high_noise_model" : "low_noise_model";
+}
 
 /* path/below, in the folder's arena; NULL without memory. */
 static char *join(reel_folder *f, const char *below) {
@@ -76,8 +91,10 @@ static reel_status find_file(reel_folder *f, const char *below, const char **fou
 
 /* ---- configurations ---- */
 
-static reel_status load_config(reel_folder *f, const char *below, reel_component_kind kind) {
-    char *path = join(f, below);
+static reel_status load_config(reel_folder *f, reel_component_kind kind) {
+    const char *part = part_folder(f, kind);
+    char *path =
+        reel_arena_printf(&f->arena, "%s/%s%sconfig.json", f->path, part, part[0] ? "/" : "");
     if (!path) return REEL_E_NOMEM;
     reel_json_doc *doc = NULL;
     reel_status status = reel_json_load(f->env, path, &doc);
@@ -112,12 +129,8 @@ static reel_status load_index(reel_folder *f, const char *path) {
 
 static reel_status open_diffusers(reel_folder *f, const char *index) {
     reel_status status = load_index(f, index);
-    for (int kind = 0; kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++) {
-        char below[64];
-        snprintf(below, sizeof below, "%s/config.json",
-                 reel_component_name((reel_component_kind)kind));
-        if (f->index.has[kind]) status = load_config(f, below, (reel_component_kind)kind);
-    }
+    for (int kind = 0; kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
+        if (f->index.has[kind]) status = load_config(f, (reel_component_kind)kind);
     if (status == REEL_OK && f->index.scheduler) status = load_scheduler(f);
     if (status == REEL_OK) status = find_file(f, "tokenizer/spiece.model", &f->tokenizer);
     return status;
@@ -138,6 +151,12 @@ static reel_status first_of(reel_folder *f, const char *part, const char *const 
     return REEL_OK;
 }
 
+/* Wan 2.2's 5B, whose 48 channels no other model has. */
+static bool is_wan22_5b(const reel_folder *f) {
+    const reel_wan_dit_config *c = &f->config[REEL_COMPONENT_TRANSFORMER].transformer;
+    return c->out_channels == 48;
+}
+
 /* The parts beside the transformer have no configuration of their own: they are the ones Wan
  * ships. A part that is there as a pickle counts as there, so that opening it can say so. */
 static reel_status find_original_part(reel_folder *f, reel_component_kind kind) {
@@ -149,18 +168,38 @@ static reel_status find_original_part(reel_folder *f, reel_component_kind kind) 
     f->config[kind] = (reel_component_config){.kind = kind, .original = true};
     if (kind == REEL_COMPONENT_TEXT_ENCODER)
         f->config[kind].text_encoder = reel_t5_config_default();
+    else if (kind == REEL_COMPONENT_IMAGE_ENCODER)
+        f->config[kind].image_encoder = reel_clip_vision_config_default();
     else
-        f->config[kind].vae = reel_wan_vae_config_default();
+        f->config[kind].vae =
+            is_wan22_5b(f) ? reel_wan22_vae_config() : reel_wan_vae_config_default();
     return REEL_OK;
 }
 
-static reel_status open_original(reel_folder *f) {
+/* How Wan's own code runs each of its models, which its files do not say: shift and, of pairs, the
+ * level at which the second transformer takes over (wan/configs of the repositories). */
+static void set_original_ways(reel_folder *f) {
+    const reel_wan_dit_config *c = &f->config[REEL_COMPONENT_TRANSFORMER].transformer;
+    const bool image = c->in_channels != c->out_channels;
+    snprintf(f->index.pipeline, sizeof f->index.pipeline, "%s",
+             image ? "WanImageToVideoPipeline" : "WanPipeline");
+    f->index.expand_timesteps = is_wan22_5b(f);
+    if (is_wan22_5b(f) || (f->pair && image)) f->scheduler.shift = 5;
+    if (f->pair && !image) f->scheduler.shift = 12;
+    if (f->pair) f->index.boundary_ratio = image ? 0.9 : 0.875;
+}
+
+static reel_status open_original(reel_folder *f, bool pair) {
     f->original = true;
+    f->pair = pair;
     f->index.has[REEL_COMPONENT_TRANSFORMER] = true;
-    memcpy(f->index.pipeline, "WanPipeline", sizeof "WanPipeline");
-    reel_status status = load_config(f, "config.json", REEL_COMPONENT_TRANSFORMER);
+    f->index.has[REEL_COMPONENT_TRANSFORMER_2] = pair;
+    reel_status status = load_config(f, REEL_COMPONENT_TRANSFORMER);
+    if (status == REEL_OK && pair) status = load_config(f, REEL_COMPONENT_TRANSFORMER_2);
     if (status == REEL_OK) status = find_original_part(f, REEL_COMPONENT_VAE);
     if (status == REEL_OK) status = find_original_part(f, REEL_COMPONENT_TEXT_ENCODER);
+    if (status == REEL_OK) status = find_original_part(f, REEL_COMPONENT_IMAGE_ENCODER);
+    if (status == REEL_OK) set_original_ways(f);
     if (status == REEL_OK) status = find_file(f, "google/umt5-xxl/spiece.model", &f->tokenizer);
     return status;
 }
@@ -181,22 +220,23 @@ static reel_status open_single(reel_folder *f) {
         return reel_fail(f->env, REEL_E_FORMAT,
                          "%s: a file of weights needs the model's config.json beside it",
                          f->single);
-    return open_original(f);
+    return open_original(f, false);
 }
 
 static reel_status open_layout(reel_folder *f) {
-    const char *index, *config;
+    const char *index, *config, *high;
     const reel_path_kind kind = reel_path_look(f->path);
     if (kind == REEL_PATH_NONE) return reel_fail(f->env, REEL_E_IO, "%s: no such folder", f->path);
     if (kind == REEL_PATH_FILE) return open_single(f);
     reel_status status = find_file(f, "model_index.json", &index);
     if (status == REEL_OK) status = find_file(f, "config.json", &config);
+    if (status == REEL_OK) status = find_file(f, "high_noise_model/config.json", &high);
     if (status != REEL_OK) return status;
     if (index) return open_diffusers(f, index);
-    if (config) return open_original(f);
+    if (config || high) return open_original(f, !config);
     return reel_fail(f->env, REEL_E_FORMAT,
                      "%s: not a model folder: it has neither model_index.json (diffusers' layout) "
-                     "nor config.json (Wan's own)",
+                     "nor config.json or high_noise_model/config.json (Wan's own)",
                      f->path);
 }
 
@@ -243,7 +283,7 @@ const char *reel_folder_tokenizer(const reel_folder *f) {
 /* ---- a part ---- */
 
 static reel_status find_weights(reel_folder *f, reel_component_kind kind, const char **path) {
-    const char *part = f->original ? "" : reel_component_name(kind), *pickle;
+    const char *part = part_folder(f, kind), *pickle;
     const char *const *names = f->original ? original_weights[kind] : weight_names;
     const char *const *pickles = f->original ? original_pickles[kind] : weight_pickles;
     const int most = f->original ? 4 : 16; /* the longer lists end with NULL */

@@ -164,6 +164,53 @@ static void test_folder_of_the_original_layout_opens(void **state) {
     unmake(&r);
 }
 
+/* Wan 2.2's pairs have their transformers in folders, and everything else beside these. */
+static void test_folder_of_an_original_pair_opens(void **state) {
+    (void)state;
+    static const char config[] =
+        "{\"_class_name\":\"WanModel\",\"dim\":24,\"eps\":1e-06,\"ffn_dim\":56,\"freq_dim\":32,"
+        "\"in_dim\":16,\"model_type\":\"t2v\",\"num_heads\":2,\"num_layers\":2,\"out_dim\":16,"
+        "\"text_len\":512,\"text_dim\":20}";
+    static const char *const noise[] = {"high_noise_model", "low_noise_model"};
+    rig r;
+    make(&r);
+    for (int i = 0; i < 2; i++) {
+        char below[80];
+        snprintf(below, sizeof below, "%s/config.json", noise[i]);
+        scratch_write(&r.place, below, config);
+        snprintf(below, sizeof below, "%s/diffusion_pytorch_model.safetensors", noise[i]);
+        scratch_copy(&r.place, below, "tests/golden/wan_dit_t2v/weights_original.safetensors");
+    }
+    open_folder(&r);
+    assert_true(reel_folder_index(r.folder)->boundary_ratio == 0.875);
+    assert_true(reel_folder_scheduler(r.folder)->shift == 12);
+    open_part(&r, REEL_COMPONENT_TRANSFORMER, REEL_WEIGHTS_STORED);
+    open_part(&r, REEL_COMPONENT_TRANSFORMER_2, REEL_WEIGHTS_STORED);
+    assert_non_null(reel_params_find(r.component->params, "blocks.1.attn1.to_q.weight"));
+    assert_null(reel_folder_config(r.folder, REEL_COMPONENT_IMAGE_ENCODER));
+    unlink(SCRATCH(&r.place, "low_noise_model/diffusion_pytorch_model.safetensors"));
+    expect_refusal(&r, REEL_E_IO, REEL_COMPONENT_TRANSFORMER_2, "low_noise_model", "no weights");
+    unmake(&r);
+}
+
+/* The 5B of Wan 2.2 has one level for each token, another autoencoder and more shift. */
+static void test_folder_of_the_original_5b_is_known_by_its_channels(void **state) {
+    (void)state;
+    rig r;
+    make(&r);
+    scratch_write(&r.place, "config.json",
+                  "{\"_class_name\":\"WanModel\",\"dim\":24,\"ffn_dim\":56,\"in_dim\":48,"
+                  "\"model_type\":\"ti2v\",\"num_heads\":2,\"num_layers\":2,\"out_dim\":48}");
+    scratch_write(&r.place, "Wan2.2_VAE.pth", "PK");
+    open_folder(&r);
+    assert_true(reel_folder_index(r.folder)->expand_timesteps);
+    assert_true(reel_folder_scheduler(r.folder)->shift == 5);
+    assert_int_equal(reel_folder_config(r.folder, REEL_COMPONENT_VAE)->vae.z_dim, 48);
+    assert_true(reel_folder_config(r.folder, REEL_COMPONENT_VAE)->vae.is_residual);
+    expect_refusal(&r, REEL_E_UNSUPPORTED, REEL_COMPONENT_VAE, "Wan2.2_VAE.pth", "save_file");
+    unmake(&r);
+}
+
 static void test_folder_may_be_a_file_with_its_config_beside_it(void **state) {
     (void)state;
     rig r;
@@ -208,8 +255,16 @@ static void test_folder_what_is_wrong_is_named(void **state) {
         {"model_index.json", "{\"_class_name\":\"FluxPipeline\"}", REEL_E_FORMAT, "FluxPipeline",
          "WanPipeline"},
         {"model_index.json",
-         "{\"_class_name\":\"WanPipeline\",\"transformer_2\":[\"diffusers\",\"X\"]}",
-         REEL_E_UNSUPPORTED, "transformer_2", "two"},
+         "{\"_class_name\":\"WanPipeline\",\"transformer_2\":[\"diffusers\",\"X\"]}", REEL_E_FORMAT,
+         "boundary_ratio", "two transformers"},
+        {"model_index.json",
+         "{\"_class_name\":\"WanPipeline\",\"transformer_2\":[\"diffusers\",\"X\"],"
+         "\"boundary_ratio\":1.5}",
+         REEL_E_FORMAT, "boundary_ratio", "1.5"},
+        {"model_index.json",
+         "{\"_class_name\":\"WanPipeline\",\"transformer_2\":[\"diffusers\",\"X\"],"
+         "\"boundary_ratio\":0.9}",
+         REEL_E_IO, "transformer_2/config.json", "No such file"},
         {"model_index.json", "{\"_class_name\":\"WanPipeline\",\"transformer\":[1]}", REEL_E_FORMAT,
          "transformer", "library"},
         {"transformer/config.json", "{\"_class_name\":\"WanVACETransformer3DModel\"}",
@@ -287,6 +342,8 @@ int main(void) {
         cmocka_unit_test(test_folder_of_diffusers_opens_part_by_part),
         cmocka_unit_test(test_folder_weights_are_converted_when_asked),
         cmocka_unit_test(test_folder_of_the_original_layout_opens),
+        cmocka_unit_test(test_folder_of_an_original_pair_opens),
+        cmocka_unit_test(test_folder_of_the_original_5b_is_known_by_its_channels),
         cmocka_unit_test(test_folder_may_be_a_file_with_its_config_beside_it),
         cmocka_unit_test(test_folder_pickles_are_refused_with_advice),
         cmocka_unit_test(test_folder_what_is_wrong_is_named),

@@ -85,6 +85,24 @@ static const key_rule wan_vae[] = {
     {"decoder.upsamples.#.time_conv.", "decoder.up_blocks.@.upsamplers.0.time_conv."},
     {"decoder.head.0.", "decoder.norm_out."},
     {"decoder.head.2.", "decoder.conv_out."},
+    /* Wan 2.2's: each level has a list of its own, the last of which changes the size */
+    {"encoder.downsamples.#.downsamples.#.residual.0.", "encoder.down_blocks.#.resnets.#.norm1."},
+    {"encoder.downsamples.#.downsamples.#.residual.2.", "encoder.down_blocks.#.resnets.#.conv1."},
+    {"encoder.downsamples.#.downsamples.#.residual.3.", "encoder.down_blocks.#.resnets.#.norm2."},
+    {"encoder.downsamples.#.downsamples.#.residual.6.", "encoder.down_blocks.#.resnets.#.conv2."},
+    {"encoder.downsamples.#.downsamples.#.shortcut.",
+     "encoder.down_blocks.#.resnets.#.conv_shortcut."},
+    {"encoder.downsamples.#.downsamples.#.resample.",
+     "encoder.down_blocks.#.downsampler.resample."},
+    {"encoder.downsamples.#.downsamples.#.time_conv.",
+     "encoder.down_blocks.#.downsampler.time_conv."},
+    {"decoder.upsamples.#.upsamples.#.residual.0.", "decoder.up_blocks.#.resnets.#.norm1."},
+    {"decoder.upsamples.#.upsamples.#.residual.2.", "decoder.up_blocks.#.resnets.#.conv1."},
+    {"decoder.upsamples.#.upsamples.#.residual.3.", "decoder.up_blocks.#.resnets.#.norm2."},
+    {"decoder.upsamples.#.upsamples.#.residual.6.", "decoder.up_blocks.#.resnets.#.conv2."},
+    {"decoder.upsamples.#.upsamples.#.shortcut.", "decoder.up_blocks.#.resnets.#.conv_shortcut."},
+    {"decoder.upsamples.#.upsamples.#.resample.", "decoder.up_blocks.#.upsampler.resample."},
+    {"decoder.upsamples.#.upsamples.#.time_conv.", "decoder.up_blocks.#.upsampler.time_conv."},
     /* the two residual blocks around the attention in the middle are numbered 0 and 2, then 0 and 1
      */
     {"encoder.middle.0.residual.0.", "encoder.mid_block.resnets.0.norm1."},
@@ -106,9 +124,25 @@ static const key_rule wan_vae[] = {
     {NULL, NULL},
 };
 
+/* The vision half of OpenCLIP, as Wan's own code names it. */
+static const key_rule clip[] = {
+    {"visual.cls_embedding", "vision_model.embeddings.class_embedding"},
+    {"visual.pos_embedding", "vision_model.embeddings.position_embedding.weight"},
+    {"visual.patch_embedding.", "vision_model.embeddings.patch_embedding."},
+    {"visual.pre_norm.", "vision_model.pre_layrnorm."},
+    {"visual.post_norm.", "vision_model.post_layernorm."},
+    {"visual.transformer.#.norm1.", "vision_model.encoder.layers.#.layer_norm1."},
+    {"visual.transformer.#.norm2.", "vision_model.encoder.layers.#.layer_norm2."},
+    {"visual.transformer.#.attn.to_qkv.", "vision_model.encoder.layers.#.self_attn.to_qkv."},
+    {"visual.transformer.#.attn.proj.", "vision_model.encoder.layers.#.self_attn.out_proj."},
+    {"visual.transformer.#.mlp.0.", "vision_model.encoder.layers.#.mlp.fc1."},
+    {"visual.transformer.#.mlp.2.", "vision_model.encoder.layers.#.mlp.fc2."},
+    {NULL, NULL},
+};
+
 static const key_rule *const table[REEL_COMPONENT_COUNT] = {
-    [REEL_COMPONENT_TRANSFORMER] = wan_dit,
-    [REEL_COMPONENT_VAE] = wan_vae,
+    [REEL_COMPONENT_TRANSFORMER] = wan_dit, [REEL_COMPONENT_TRANSFORMER_2] = wan_dit,
+    [REEL_COMPONENT_IMAGE_ENCODER] = clip,  [REEL_COMPONENT_VAE] = wan_vae,
     [REEL_COMPONENT_TEXT_ENCODER] = t5,
 };
 
@@ -179,6 +213,9 @@ static bool ends_with(const char *name, const char *end) {
 bool reel_key_ignored(const reel_component_config *config, const char *name) {
     if (config->kind == REEL_COMPONENT_TEXT_ENCODER)
         return strcmp(name, "encoder.embed_tokens.weight") == 0;
+    if (config->kind == REEL_COMPONENT_IMAGE_ENCODER) /* CLIP's other half, and its tables */
+        return strncmp(name, "textual.", 8) == 0 || strcmp(name, "log_scale") == 0 ||
+               strcmp(name, "visual.head") == 0 || ends_with(name, ".position_ids");
     return ends_with(name,
                      ".attn2.norm_added_q.weight"); /* some conversions to diffusers have it */
 }

@@ -44,6 +44,47 @@ static void test_keys_are_renamed_as_the_reference_does(void **state) {
     assert_int_equal(expect_map("umt5_encoder", &text_encoder), 32);
 }
 
+/* Pairs of names that conversion scripts for Wan 2.2's autoencoder and for the vision half of
+ * OpenCLIP agree on. */
+static void test_keys_of_newer_parts_are_renamed(void **state) {
+    (void)state;
+    static const char *const vae[][2] = {{"encoder.downsamples.0.downsamples.0.residual.0.gamma",
+                                          "encoder.down_blocks.0.resnets.0.norm1.gamma"},
+                                         {"encoder.downsamples.0.downsamples.1.residual.2.weight",
+                                          "encoder.down_blocks.0.resnets.1.conv1.weight"},
+                                         {"encoder.downsamples.1.downsamples.0.shortcut.weight",
+                                          "encoder.down_blocks.1.resnets.0.conv_shortcut.weight"},
+                                         {"encoder.downsamples.0.downsamples.2.resample.1.weight",
+                                          "encoder.down_blocks.0.downsampler.resample.1.weight"},
+                                         {"encoder.downsamples.1.downsamples.2.time_conv.bias",
+                                          "encoder.down_blocks.1.downsampler.time_conv.bias"},
+                                         {"decoder.upsamples.1.upsamples.2.residual.6.bias",
+                                          "decoder.up_blocks.1.resnets.2.conv2.bias"},
+                                         {"decoder.upsamples.0.upsamples.2.residual.3.gamma",
+                                          "decoder.up_blocks.0.resnets.2.norm2.gamma"},
+                                         {"decoder.upsamples.1.upsamples.0.shortcut.bias",
+                                          "decoder.up_blocks.1.resnets.0.conv_shortcut.bias"},
+                                         {"decoder.upsamples.0.upsamples.3.resample.1.weight",
+                                          "decoder.up_blocks.0.upsampler.resample.1.weight"},
+                                         {"decoder.upsamples.0.upsamples.3.time_conv.weight",
+                                          "decoder.up_blocks.0.upsampler.time_conv.weight"}};
+    static const char *const clip[][2] = {
+        {"visual.cls_embedding", "vision_model.embeddings.class_embedding"},
+        {"visual.transformer.11.attn.proj.bias",
+         "vision_model.encoder.layers.11.self_attn.out_proj.bias"},
+        {"visual.transformer.3.mlp.2.weight", "vision_model.encoder.layers.3.mlp.fc2.weight"}};
+    const reel_component_config v = {.kind = REEL_COMPONENT_VAE, .vae.num_res_blocks = 2};
+    const reel_component_config c = {.kind = REEL_COMPONENT_IMAGE_ENCODER};
+    char text[REEL_KEY_BYTES];
+    for (size_t i = 0; i < sizeof vae / sizeof *vae; i++)
+        assert_string_equal(reel_key_canonical(&v, vae[i][0], text), vae[i][1]);
+    for (size_t i = 0; i < sizeof clip / sizeof *clip; i++)
+        assert_string_equal(reel_key_canonical(&c, clip[i][0], text), clip[i][1]);
+    assert_true(reel_key_ignored(&c, "textual.transformer.0.attn.q.weight"));
+    assert_true(reel_key_ignored(&c, "visual.head"));
+    assert_false(reel_key_ignored(&c, "visual.tail"));
+}
+
 static void test_keys_too_long_to_rename_stay_what_they_are(void **state) {
     (void)state;
     const reel_component_config transformer = {.kind = REEL_COMPONENT_TRANSFORMER};
@@ -59,6 +100,7 @@ static void test_keys_too_long_to_rename_stay_what_they_are(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys_are_renamed_as_the_reference_does),
+        cmocka_unit_test(test_keys_of_newer_parts_are_renamed),
         cmocka_unit_test(test_keys_too_long_to_rename_stay_what_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "zoo/create.h"
+#include "zoo/presets.h"
 
 /* What tells one preset from another; everything else is the defaults' of each class. */
 typedef struct preset {
@@ -12,6 +13,9 @@ typedef struct preset {
     double shift;
     const char *pipeline;
     bool expand_timesteps;
+    double boundary_ratio; /* above 0: of two transformers */
+    reel_clip_vision_config clip;
+    bool has_clip;
 } preset;
 
 static preset wan21(void) {
@@ -35,6 +39,22 @@ static void make_i2v_14b(preset *p) {
     p->dit.image_dim = 1280;
     p->dit.added_kv_proj_dim = 5120;
     p->pipeline = "WanImageToVideoPipeline";
+    p->clip = reel_clip_vision_config_default();
+    p->has_clip = true;
+}
+
+/* Wan 2.2's pairs: one transformer for much noise, one for little. */
+static void make_t2v_a14b(preset *p) {
+    make_14b(p);
+    p->shift = 12;
+    p->boundary_ratio = 0.875;
+}
+
+static void make_i2v_a14b(preset *p) {
+    make_14b(p);
+    p->dit.in_channels = 36; /* as above, but for CLIP */
+    p->pipeline = "WanImageToVideoPipeline";
+    p->boundary_ratio = 0.9;
 }
 
 /* The statistics of Wan 2.2's 48 latent channels, as its VAE's config.json has them. */
@@ -52,22 +72,26 @@ static const float std_of_48[48] = {
     0.6866f, 0.4093f, 0.5709f, 0.6065f, 0.6415f, 0.4944f, 0.5726f, 1.2042f, 0.5458f, 1.6887f,
     0.3971f, 1.0600f, 0.3943f, 0.5537f, 0.5444f, 0.4089f, 0.7468f, 0.7744f};
 
+reel_wan_vae_config reel_wan22_vae_config(void) {
+    reel_wan_vae_config c = reel_wan_vae_config_default();
+    c.base_dim = 160;
+    c.decoder_base_dim = 256;
+    c.z_dim = 48;
+    c.is_residual = true;
+    c.in_channels = c.out_channels = 12;
+    c.patch_size = 2;
+    c.scale_factor_spatial = 16;
+    memcpy(c.latents_mean, mean_of_48, sizeof mean_of_48);
+    memcpy(c.latents_std, std_of_48, sizeof std_of_48);
+    return c;
+}
+
 static void make_ti2v_5b(preset *p) {
     p->dit.num_attention_heads = 24;
     p->dit.num_layers = 30;
     p->dit.ffn_dim = 14336;
     p->dit.in_channels = p->dit.out_channels = 48;
-    p->vae.base_dim = 160;
-    p->vae.decoder_base_dim = 256;
-    p->vae.z_dim = 48;
-    p->vae.is_residual = true;
-    p->vae.in_channels = p->vae.out_channels = 12;
-    p->vae.patch_size = 2;
-    p->vae.scale_factor_spatial = 16;
-    for (int i = 0; i < 48; i++) {
-        p->vae.latents_mean[i] = mean_of_48[i];
-        p->vae.latents_std[i] = std_of_48[i];
-    }
+    p->vae = reel_wan22_vae_config();
     p->shift = 5;
     p->expand_timesteps = true;
 }
@@ -106,26 +130,53 @@ static void make_tiny_5b(preset *p) {
     p->expand_timesteps = true;
 }
 
+/* Channels for a known first frame: 4 for which frames of a latent are known, and its latents. */
+static void make_tiny_i2v(preset *p) {
+    make_tiny(p);
+    p->dit.in_channels = 12;
+    p->dit.image_dim = 24;
+    p->dit.added_kv_proj_dim = 24;
+    p->pipeline = "WanImageToVideoPipeline";
+    p->clip = (reel_clip_vision_config){.hidden_size = 24,
+                                        .intermediate_size = 96,
+                                        .num_hidden_layers = 3,
+                                        .num_attention_heads = 3,
+                                        .image_size = 28,
+                                        .patch_size = 7,
+                                        .layer_norm_eps = 1e-5};
+    p->has_clip = true;
+}
+
+static void make_tiny_pair(preset *p) {
+    make_tiny(p);
+    p->boundary_ratio = 0.875;
+}
+
+static void make_tiny_i2v_pair(preset *p) {
+    make_tiny(p);
+    p->dit.in_channels = 12;
+    p->pipeline = "WanImageToVideoPipeline";
+    p->boundary_ratio = 0.9;
+}
+
 static void make_1b(preset *p) {
     (void)p; /* the defaults */
 }
 
-static const char *const names[] = {"wan2.1-t2v-1.3b",
-                                    "wan2.1-t2v-14b",
-                                    "wan2.1-i2v-14b",
-                                    "wan2.2-ti2v-5b",
-                                    "wan-tiny",
-                                    "wan-tiny-ti2v",
-                                    NULL};
-static void (*const make[])(preset *) = {make_1b,      make_14b,  make_i2v_14b,
-                                         make_ti2v_5b, make_tiny, make_tiny_5b};
+static const char *const names[] = {"wan2.1-t2v-1.3b", "wan2.1-t2v-14b",    "wan2.1-i2v-14b",
+                                    "wan2.2-t2v-a14b", "wan2.2-i2v-a14b",   "wan2.2-ti2v-5b",
+                                    "wan-tiny",        "wan-tiny-ti2v",     "wan-tiny-i2v",
+                                    "wan-tiny-pair",   "wan-tiny-i2v-pair", NULL};
+static void (*const make[])(preset *) = {
+    make_1b,   make_14b,     make_i2v_14b,  make_t2v_a14b,  make_i2v_a14b,     make_ti2v_5b,
+    make_tiny, make_tiny_5b, make_tiny_i2v, make_tiny_pair, make_tiny_i2v_pair};
 
 const char *const *reel_presets(void) {
     return names;
 }
 
 static reel_status unknown(reel_env *env, const char *name) {
-    char list[160] = "";
+    char list[240] = "";
     for (int i = 0; names[i]; i++) {
         const size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
@@ -149,7 +200,12 @@ reel_status reel_blueprint_preset(reel_env *env, const char *name, reel_blueprin
         b.has[kind] = true;
         b.config[kind].kind = (reel_component_kind)kind;
     }
+    b.has[REEL_COMPONENT_TRANSFORMER_2] = p.boundary_ratio > 0;
+    b.index.boundary_ratio = p.boundary_ratio;
+    b.has[REEL_COMPONENT_IMAGE_ENCODER] = p.has_clip;
     b.config[REEL_COMPONENT_TRANSFORMER].transformer = p.dit;
+    b.config[REEL_COMPONENT_TRANSFORMER_2].transformer = p.dit;
+    b.config[REEL_COMPONENT_IMAGE_ENCODER].image_encoder = p.clip;
     b.config[REEL_COMPONENT_VAE].vae = p.vae;
     b.config[REEL_COMPONENT_TEXT_ENCODER].text_encoder = p.t5;
     *blueprint = b;

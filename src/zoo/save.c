@@ -186,7 +186,9 @@ static reel_status write_shard_index(reel_folder_writer *w, const char *part, co
 
 static reel_status write_weights(reel_folder_writer *w, reel_component_kind kind, source *s) {
     const char *part = reel_component_name(kind);
-    const char *stem = kind == REEL_COMPONENT_TEXT_ENCODER ? "model" : "diffusion_pytorch_model";
+    const bool transformers =
+        kind == REEL_COMPONENT_TEXT_ENCODER || kind == REEL_COMPONENT_IMAGE_ENCODER;
+    const char *stem = transformers ? "model" : "diffusion_pytorch_model";
     int *shard = reel_arena_calloc(&w->arena, reel_params_count(s->params), sizeof *shard);
     int n_shards = 0;
     int64_t total = 0;
@@ -248,6 +250,25 @@ reel_status reel_folder_writer_random(reel_folder_writer *w, const reel_componen
 
 /* ---- the rest ---- */
 
+/* How transformers prepares pictures for the image encoder: what it calls CLIPImageProcessor. */
+static reel_status write_image_processor(reel_folder_writer *w) {
+    const reel_clip_vision_config *c = &w->config[REEL_COMPONENT_IMAGE_ENCODER].image_encoder;
+    static const char format[] =
+        "{\"crop_size\": {\"height\": %lld, \"width\": %lld}, \"do_center_crop\": true, "
+        "\"do_convert_rgb\": true, \"do_normalize\": true, \"do_rescale\": true, "
+        "\"do_resize\": true, \"image_mean\": [0.48145466, 0.4578275, 0.40821073], "
+        "\"image_processor_type\": \"CLIPImageProcessor\", "
+        "\"image_std\": [0.26862954, 0.26130258, 0.27577711], \"resample\": 3, "
+        "\"rescale_factor\": 0.00392156862745098, \"size\": {\"shortest_edge\": %lld}}";
+    const long long S = c->image_size;
+    if (!w->has[REEL_COMPONENT_IMAGE_ENCODER]) return REEL_OK;
+    const char *text = reel_arena_printf(&w->arena, format, S, S, S);
+    const char *path = place(w, "image_processor", "preprocessor_config.json");
+    if (!text || !path) return REEL_E_NOMEM;
+    const reel_status status = reel_tree_add_folder(w->tree, "image_processor");
+    return status == REEL_OK ? reel_file_write(w->env, path, text, (int64_t)strlen(text)) : status;
+}
+
 reel_status reel_folder_writer_tokenizer(reel_folder_writer *w, const char *file) {
     enum { MOST = 256 << 20 };
     char *data = NULL;
@@ -288,5 +309,6 @@ reel_status reel_folder_writer_commit(reel_folder_writer *w, const reel_model_in
     reel_model_index_write(&out, &index, config, w->scheduler_class);
     reel_status status = write_json(w, "", "model_index.json", &out);
     reel_json_out_deinit(&out);
+    if (status == REEL_OK) status = write_image_processor(w);
     return status == REEL_OK ? reel_tree_commit(w->tree) : status;
 }

@@ -215,7 +215,8 @@ static reel_status read_parts(const reel_json *at, reel_model_index *index) {
         {"text_encoder", &index->has[REEL_COMPONENT_TEXT_ENCODER]},
         {"scheduler", &index->scheduler},
         {"tokenizer", &index->tokenizer},
-        {"image_encoder", &index->image_encoder},
+        {"transformer_2", &index->has[REEL_COMPONENT_TRANSFORMER_2]},
+        {"image_encoder", &index->has[REEL_COMPONENT_IMAGE_ENCODER]},
     };
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
         const char *class;
@@ -229,26 +230,27 @@ static reel_status read_parts(const reel_json *at, reel_model_index *index) {
 reel_status reel_model_index_read(const reel_json *at, reel_model_index *index) {
     static const char *const pipelines[] = {"WanPipeline", "WanImageToVideoPipeline",
                                             "WanVideoToVideoPipeline"};
-    static const char *const harmless[] = {"transformer",     "vae",       "text_encoder",
-                                           "scheduler",       "tokenizer", "image_encoder",
-                                           "image_processor", NULL};
+    static const char *const harmless[] = {"transformer",     "vae",           "text_encoder",
+                                           "scheduler",       "tokenizer",     "image_encoder",
+                                           "image_processor", "transformer_2", NULL};
     reel_model_index made = {0};
     int pipeline = 0;
     reel_status status = reel_json_choice(at, "_class_name", pipelines, 3, &pipeline);
     if (status == REEL_OK) status = read_parts(at, &made);
-    const char *second = NULL;
-    if (status == REEL_OK) status = entry_class(at, "transformer_2", &second);
     if (status != REEL_OK) return status;
-    if (second)
-        return reel_json_fail(at, REEL_E_UNSUPPORTED,
-                              "transformer_2: reel does not run pipelines of two transformers");
     memcpy(made.pipeline, pipelines[pipeline], strlen(pipelines[pipeline]) + 1);
     reel_fields f = reel_fields_begin(at);
     reel_field_bool(&f, "expand_timesteps", &made.expand_timesteps);
-    reel_field_absent(&f, "boundary_ratio", "a change of transformers part-way");
+    if (reel_json_is_null(at, "boundary_ratio"))
+        reel_fields_harmless(&f, (const char *const[]){"boundary_ratio", NULL});
+    else
+        reel_field_real(&f, "boundary_ratio", 0, 1, &made.boundary_ratio);
     reel_fields_harmless(&f, harmless);
-    reel_fields_harmless(&f, (const char *const[]){"transformer_2", NULL});
     status = reel_fields_end(&f);
+    if (status == REEL_OK && made.has[REEL_COMPONENT_TRANSFORMER_2] && !(made.boundary_ratio > 0))
+        status = reel_json_fail(at, REEL_E_FORMAT,
+                                "boundary_ratio: a pipeline of two transformers must say at which "
+                                "noise level the second one takes over, above 0 and at most 1");
     if (status == REEL_OK) *index = made;
     return status;
 }
@@ -269,13 +271,21 @@ void reel_model_index_write(reel_json_out *out, const reel_model_index *index,
     for (int i = 0; i < REEL_COMPONENT_COUNT; i++)
         if (config[i])
             put_pair(out, reel_component_name((reel_component_kind)i),
-                     i == REEL_COMPONENT_TEXT_ENCODER ? "transformers" : "diffusers",
+                     i == REEL_COMPONENT_TEXT_ENCODER || i == REEL_COMPONENT_IMAGE_ENCODER
+                         ? "transformers"
+                         : "diffusers",
                      reel_component_class(config[i]));
     if (index->scheduler) put_pair(out, "scheduler", "diffusers", scheduler_class);
     if (index->tokenizer) put_pair(out, "tokenizer", "transformers", "T5Tokenizer");
+    if (config[REEL_COMPONENT_IMAGE_ENCODER])
+        put_pair(out, "image_processor", "transformers", "CLIPImageProcessor");
     if (index->expand_timesteps) {
         reel_json_out_key(out, "expand_timesteps");
         reel_json_out_bool(out, true);
+    }
+    if (config[REEL_COMPONENT_TRANSFORMER_2]) {
+        reel_json_out_key(out, "boundary_ratio");
+        reel_json_out_real(out, index->boundary_ratio);
     }
     reel_json_out_end(out);
 }

@@ -60,7 +60,7 @@ expect 2 "$REEL" init --like wan-tiny
 expect 1 "$REEL" init --like wan-huge "$work/x"
 err_has "wan2.1-t2v-1.3b"
 expect 1 "$REEL" init --like wan-tiny --components sound "$work/x"
-err_has "transformer, vae or text_encoder"
+err_has "transformer, vae, text_encoder"
 expect 1 "$REEL" init --like wan-tiny "$work/tiny"
 err_has "exists already"
 expect 1 "$REEL" init --like wan-tiny --tokenizer "$work/none.model" "$work/x"

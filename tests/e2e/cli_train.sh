@@ -62,6 +62,17 @@ same_tensors "$work/vae/$last" "$work/vae-one/$last"
 [ "$(find "$work/vae" -name 'checkpoint-*' | wc -l)" -eq 2 ] || complain "not two checkpoints are left"
 expect 0 "$REEL" train decoder $recipe --out "$work/decoder" --set "vae.init=$work/vae"
 
+# a model without a linear path is given one, and is better from the first step on
+psnr_at_start() { sed -n '1s/.*"psnr":\([0-9.]*\).*/\1/p' "$work/$1/metrics.jsonl"; }
+expect 0 "$REEL" train decoder $recipe --out "$work/linear" --set "vae.init=$work/vae" \
+    --set vae.linear_path=1
+grep -q '"linear_path":true' "$work/linear/vae/config.json" || complain "the folder has no linear path"
+echo "$(psnr_at_start linear) $(psnr_at_start decoder)" |
+    awk '{ exit !($1 > $2 + 3) }' || complain "the linear path brings nothing: $(psnr_at_start linear) dB"
+expect 0 "$REEL" train decoder $recipe --out "$work/linear2" --set "vae.init=$work/linear" --steps 1
+echo "$(psnr_at_start linear2) $(psnr_at_start linear)" |
+    awk '{ exit !($1 > $2 - 1) }' || complain "the linear path is lost: $(psnr_at_start linear2) dB"
+
 if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     dit="dit $recipe --set dit.vae=$work/vae --set dit.tokenizer=$work/tokenizer/spiece.model"
     expect 0 "$REEL" train $dit --out "$work/dit"
@@ -103,7 +114,7 @@ fi
 # what is refused
 expect 2 "$REEL" train
 expect 1 "$REEL" train nothing $recipe --out "$work/x"
-err_has "wanted vae, decoder, dit, judge, tokenizer or pocket"
+err_has "wanted vae, decoder, dit, judge, depth, tokenizer or pocket"
 expect 1 "$REEL" train vae $recipe --out "$work/x" --set vae.depth=3
 err_has 'unknown field "depth", wanted one of: base_dim'
 expect 1 "$REEL" train vae $recipe --out "$work/vae" --set vae.z_dim=5

@@ -11,6 +11,7 @@ cat >"$work/recipe.json" <<'JSON'
   "vae": {"base_dim": 16, "decoder_base_dim": 16, "z_dim": 4, "patch_size": 2, "dim_mult": [1, 1],
     "temperal_downsample": [1], "crop": 16, "crop_frames": 3, "pca_steps": 3},
   "judge": {"channels": [8, 8, 8, 8], "features": 8},
+  "depth": {"channels": 8, "blocks": 1, "mid": 4},
   "tokenizer": {"vocabulary": 1500, "captions": 400},
   "dit": {"num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64, "num_layers": 1,
     "row_tokens": 512, "row_clips": 6},
@@ -33,9 +34,13 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     expect 0 "$REEL" train dit $recipe --out "$work/dit" --set "dit.vae=$work/vae" \
         --set "dit.tokenizer=$work/tokenizer/spiece.model"
     model="--model $work/dit/model --judge $work/judge/judge $small"
+    expect 1 "$REEL" eval $model --only stereo
+    err_has "has no depth head"
+    expect 0 "$REEL" train depth $recipe --out "$work/depth" --set "depth.vae=$work/dit/model"
+    cp -r "$work/depth/depth" "$work/dit/model/depth"
     expect 0 "$REEL" eval $model --json "$work/a.json"
     for word in psnr "one object" everything "to other renders" "true below swapped" \
-        "speeds up evenly" "same color after"; do
+        "speeds up evenly" "same color after" disparity_error_px second_view_psnr; do
         out_has "$word"
     done
     grep -q '"real":' "$work/a.json" || complain "no real renders beside the model's"
@@ -50,7 +55,7 @@ fi
 expect 2 "$REEL" eval
 err_has "--model DIR"
 expect 1 "$REEL" eval --model "$work/vae" --only vae,sound
-err_has "'sound', wanted some of vae,judge,frechet,swap,physics"
+err_has "'sound', wanted some of vae,judge,frechet,swap,physics,stereo"
 expect 1 "$REEL" eval --model "$work/nothing"
 err_has "no such folder"
 expect 1 "$REEL" eval --model "$work/vae" --frames 18 --size 32x32 --only vae

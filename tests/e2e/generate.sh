@@ -55,7 +55,10 @@ expect 0 generate -t 2 --bit-exact -o "$work/x1.mkv"
 expect 0 generate -t 1 --bit-exact -o "$work/x2.mkv"
 cmp -s "$work/x1.mkv" "$work/x2.mkv" || complain "bit-exact runs differ"
 expect 0 generate -s 8 -o "$work/s8.mkv"
-! cmp -s "$work/t1.mkv" "$work/s8.mkv" || complain "two seeds give one file"
+pixels() { ffmpeg -v error -i "$1" -f rawvideo -pix_fmt rgb24 - | md5sum; }
+[ "$(pixels "$work/t1.mkv")" != "$(pixels "$work/s8.mkv")" ] || complain "two seeds give one video"
+expect 0 "$REEL" generate --model "$work/model" -p "two blue boats at night" -s 7 -q -o "$work/p.mkv"
+[ "$(pixels "$work/t1.mkv")" != "$(pixels "$work/p.mkv")" ] || complain "two prompts give one video"
 
 # ---- how it was made ----
 expect 0 "$REEL" info "$work/a.mp4"

@@ -26,7 +26,13 @@ expect 2 generate --size 64x48 -W 64
 expect 2 generate -Z
 err_has "-Z: no such option"
 expect 2 generate stray
+err_has "PROMPT and --prompt"
+expect 2 "$REEL" generate "a red ball" stray --model "$work/model"
 err_has "'stray'"
+expect 2 "$REEL" generate "" --model "$work/model"
+err_has "PROMPT: got nothing"
+expect 2 "$REEL" generate "a red ball" --prompt-file x --model "$work/model"
+err_has "one of them"
 expect 1 "$REEL" generate --prompt-file "$work/none" --model "$work/model"
 err_has "$work/none"
 expect 1 generate -o "$work/x.txt"
@@ -54,6 +60,24 @@ broken "text for an index" 'echo hello >model_index.json' "model_index.json"
 broken "a cut file" 'f=$(ls transformer/*.safetensors); head -c 2000 "$f" >x; mv x "$f"' "transformer"
 broken "an empty file" ': >vae/diffusion_pytorch_model.safetensors' "vae"
 broken "another width" 'sed -i "s/\"ffn_dim\": *56/\"ffn_dim\":64/" transformer/config.json' "transformer"
+# damaged PART FILE TENSOR SAYS: some of a tensor's bytes become NaN, which no header tells
+damaged() {
+    rm -rf "$work/bad"
+    cp -r "$work/model" "$work/bad"
+    says=$4
+    set -- "$work/bad/$1/$2" $(place "$work/bad/$1/$2" "$3")
+    head -c 64 /dev/zero | tr '\0' '\377' | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+    expect 1 "$REEL" generate "x" --model "$work/bad" -q -o "$work/bad.mp4"
+    err_has "$says"
+    [ ! -e "$work/bad.mp4" ] || complain "$says: a file was written"
+    rm -f "$work/bad.mp4.reel-state" # what was right so far is kept for the next try
+}
+damaged transformer diffusion_pytorch_model.safetensors \
+    blocks.1.ffn.net.2.weight "transformer gives numbers that are not finite"
+damaged text_encoder model.safetensors \
+    encoder.block.1.layer.1.DenseReluDense.wo.weight "text encoder gives numbers that are not finite"
+damaged vae diffusion_pytorch_model.safetensors \
+    decoder.conv_in.weight "vae gives pixels that are no numbers"
 broken "no tokenizer" 'rm -r tokenizer' "tokenizer"
 broken "a tokenizer of zeros" 'head -c 5000 /dev/zero >tokenizer/spiece.model' "spiece.model"
 broken "parts that do not fit" 'sed -i "s/\"z_dim\": *4/\"z_dim\":5/" vae/config.json' "vae"

@@ -33,6 +33,15 @@ expect 0 "${CC:-cc}" -std=c99 -Wall -Wextra -Werror "$work/consumer.c" $(pkg-con
 expect 0 env LD_LIBRARY_PATH="$libdir" "$work/shared"
 out_has "$VERSION"
 
+# The README's example is a whole program, which makes a clip with the model that ships.
+sed -n '/^```c$/,/^```$/p' "$SOURCE/README.md" | sed '/^```/d' >"$work/example.c"
+# shellcheck disable=SC2046
+expect 0 "${CC:-cc}" -std=c99 -Wall -Wextra -Werror "$work/example.c" $(pkg-config --cflags --libs reel) -o "$work/example"
+ln -s "$SOURCE/models" "$work/models"
+expect 0 env -C "$work" LD_LIBRARY_PATH="$libdir" ./example
+expect 0 "$REEL" info "$work/ball.mp4"
+out_has "a red ball bounces on green grass"
+
 # The library's own archive, everything else shared.
 # shellcheck disable=SC2046
 expect 0 "${CC:-cc}" -std=c99 "$work/consumer.c" $(pkg-config --cflags reel) "$libdir/libreel.a" \

@@ -127,4 +127,6 @@ bad 1 "leaves nothing to be made" --context 9
 bad 1 "leaves nothing to be made" --anchor 5
 bad 2 "--context-noise: got '2'" --context-noise 2
 bad 2 "--window: got '0'" --window 0
+sed -i 's/"expand_timesteps": *true/"expand_timesteps": false/' "$work/model/model_index.json"
+bad 1 "takes one noise level for a whole video"
 finish

@@ -14,11 +14,14 @@
 #include "cpu/cpu.h"
 #include "media/scenes.h"
 #include "media/sheet.h"
+#include "media/stereo.h"
 #include "media/video_reader.h"
 #include "media/video_writer.h"
 #include "nn/params.h"
 #include "ops/linear.h"
 #include "ops/reduce.h"
+#include "pipeline/film.h"
+#include "pipeline/storyboard_plan.h"
 #include "support/small_dit.h"
 #include "tape/plan.h"
 #include "tensor/safetensors_set.h"
@@ -458,6 +461,54 @@ static reel_status open_model(reel_env *env, const fault_place *place) {
     return status;
 }
 
+/* ---- films ---- */
+
+/* A script read in one of its forms, and planned. */
+static reel_status read_script(reel_env *env, const char *text) {
+    reel_arena arena;
+    reel_story story;
+    reel_story_plan plan;
+    reel_arena_init(&arena, env, 256, "fault");
+    reel_status status =
+        reel_story_parse(env, &arena, "script", text, (int64_t)strlen(text), &story);
+    if (status == REEL_OK) status = reel_story_plan_make(env, &arena, &story, 8, 4, &plan);
+    reel_arena_deinit(&arena);
+    return status;
+}
+
+static reel_status read_storyboard(reel_env *env, const fault_place *place) {
+    (void)place;
+    const reel_status status =
+        read_script(env, "@a: b\nstyle: c\ntitle: t\nshot: @a\n  at 1: d\n  at 2 image: e\n");
+    return status == REEL_OK
+               ? read_script(env, "{\"names\":{\"a\":\"b\"},\"shots\":[{\"prompt\":\"@a\"}]}")
+               : status;
+}
+
+#if REEL_FFMPEG
+/* A title fading into a clip, and what a second eye sees of it. */
+static reel_status cut_film(reel_env *env, const fault_place *place) {
+    static const uint8_t pixels[SIDE * SIDE * 3];
+    static const float nearness[SIDE * SIDE];
+    uint8_t view[SIDE * SIDE * 3];
+    const reel_film_part part = {place->clip, 0, 2};
+    const reel_film_scene scene[] = {{.title = "t", .frames = 2},
+                                     {.part = &part, .n_parts = 1, .frames = 2, .fade = 1}};
+    const reel_film film = {.scene = scene, .n_scenes = 2, .width = SIDE, .height = SIDE, .fps = 8};
+    reel_video_options options = reel_video_options_default();
+    options.width = options.height = SIDE;
+    options.format = REEL_VIDEO_FFV1;
+    reel_video_writer *w = NULL;
+    reel_status status =
+        reel_view_draw(env, pixels, nearness, SIDE, SIDE, (reel_view_shift){1, 0}, view);
+    if (status == REEL_OK) status = reel_video_writer_open(env, place->target, &options, &w);
+    if (status == REEL_OK) status = reel_film_write(env, &film, w, NULL);
+    if (status == REEL_OK) status = reel_video_writer_finish(w);
+    reel_video_writer_close(&w);
+    return status;
+}
+#endif
+
 const fault_scenario fault_scenarios[] = {
     {"arena", use_arena},
     {"replace a file", replace_file},
@@ -477,7 +528,9 @@ const fault_scenario fault_scenarios[] = {
     {"replace a png", replace_png},
     {"replace a sequence of pngs", replace_sequence},
     {"read a clip", read_clip},
+    {"cut a film", cut_film},
 #endif
+    {"read a storyboard", read_storyboard},
     {"a training step", train_step},
     {"a transformer's training step", train_transformer},
     {"a run of training", train_run},

@@ -16,9 +16,12 @@
 static bool is_small(const reel_component_config *c) {
     switch (c->kind) {
     case REEL_COMPONENT_TRANSFORMER:
+    case REEL_COMPONENT_TRANSFORMER_2:
         return c->transformer.num_layers <= 2;
     case REEL_COMPONENT_TEXT_ENCODER:
         return c->text_encoder.num_layers <= 2;
+    case REEL_COMPONENT_IMAGE_ENCODER:
+        return c->image_encoder.num_hidden_layers <= 2;
     default:
         return c->vae.num_res_blocks <= 2;
     }

@@ -31,6 +31,8 @@ static replay_model *model_of(const reel_json *config) {
         return replay_wan_pipeline;
     if (has_word(config, "_class_name", "WanTransformer3DModel")) return replay_wan_dit;
     if (has_word(config, "_class_name", "AutoencoderKLWan")) return replay_wan_vae;
+    if (reel_json_has(config, "pool_type") && reel_json_has(config, "patch_size"))
+        return replay_clip;
     if (has_word(config, "model_type", "t5") || has_word(config, "model_type", "umt5"))
         return replay_t5;
     if (reel_json_has(config, "num_classes") && reel_json_has(config, "learn_sigma"))

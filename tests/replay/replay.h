@@ -39,7 +39,8 @@ typedef struct replay_run {
 
 /* A model's runner: computes what it can and compares it. */
 typedef reel_status replay_model(replay *r);
-replay_model replay_dit, replay_t5, replay_wan_dit, replay_wan_vae, replay_wan_pipeline;
+replay_model replay_clip, replay_dit, replay_t5, replay_wan_dit, replay_wan_vae,
+    replay_wan_pipeline;
 
 /* Traces of schedulers at path; prints a line each. */
 reel_status replay_traces(replay *r, const char *path);

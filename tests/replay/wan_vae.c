@@ -106,13 +106,15 @@ typedef struct carried {
     void *data[REEL_WAN_VAE_CACHES];
 } carried;
 
-static reel_status bind_cache(carried *c, replay_run *run, reel_var var, int i) {
+static reel_status bind_cache(carried *c, replay_run *run, const reel_wan_vae_caches *caches,
+                              int i) {
+    const reel_var var = caches->out[i] ? caches->out[i] : caches->in[i];
     if (!var) return REEL_OK;
     const reel_value *value = reel_tape_value(run->tape, var);
     const int64_t bytes = reel_shape_count(&value->shape) * reel_dtype_bytes(value->dtype);
     if (!c->data[i]) c->data[i] = reel_calloc(c->env, bytes, 1, "replay");
     if (!c->data[i]) return REEL_E_NOMEM;
-    reel_tape_bind(run->tape, var, c->data[i]);
+    reel_wan_vae_cache_bind(run->tape, caches, i, c->data[i]);
     return REEL_OK;
 }
 
@@ -153,10 +155,8 @@ static reel_status run_piece(const vae_case *v, const char *side, int piece, con
         const reel_var y = (side[0] == 'e' ? reel_wan_vae_encode_piece : reel_wan_vae_decode_piece)(
             &run.nn, v->config, x, which, caches);
         reel_tape_keep(run.tape, y);
-        for (int i = 0; i < caches->n && status == REEL_OK; i++) {
-            status = bind_cache(memory, &run, caches->out[i], i);
-            if (status == REEL_OK) status = bind_cache(memory, &run, caches->in[i], i);
-        }
+        for (int i = 0; i < caches->n && status == REEL_OK; i++)
+            status = bind_cache(memory, &run, caches, i);
         visit_outputs(v->r, &run, side, piece, false); /* to be kept */
         if (status == REEL_OK) status = replay_finish(v->r, &run);
         if (status == REEL_OK) visit_outputs(v->r, &run, side, piece, true);

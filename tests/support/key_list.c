@@ -51,7 +51,11 @@ void key_list_read(key_list *list, const char *path) {
     if (!file) fail_msg("%s: cannot open", path);
     char name[120], shape[64], dtype[8];
     while (fscanf(file, "%119s %63s %7s", name, shape, dtype) == 3)
-        add_line(list, name, strcmp(dtype, "BF16") == 0 ? REEL_BF16 : REEL_F32, parse_shape(shape));
+        add_line(list, name,
+                 strcmp(dtype, "BF16") == 0  ? REEL_BF16
+                 : strcmp(dtype, "F16") == 0 ? REEL_F16
+                                             : REEL_F32,
+                 parse_shape(shape));
     fclose(file);
     assert_true(list->n > 0);
 }

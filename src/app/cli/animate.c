@@ -45,7 +45,7 @@ static bool refuse(const char *given, const char *wanted) {
 /* "12=picture.png" */
 static bool read_keyframe(const char *text, reel_keyframe *k) {
     char *end;
-    k->frame = strtoll(text, &end, 10);
+    *k = (reel_keyframe){.frame = strtoll(text, &end, 10)};
     k->path = end + 1;
     if (end == text || *end != '=' || !end[1] || k->frame > 1000000 || k->frame < -1000000)
         return refuse(text, "--keyframe FRAME=FILE, FRAME from -1000000 to 1000000");
@@ -54,8 +54,8 @@ static bool read_keyframe(const char *text, reel_keyframe *k) {
 
 static bool collect(const reel_parsed *parsed, const animate_options *o, reel_keyframe *list,
                     int *n) {
-    if (parsed->n_operands) list[(*n)++] = (reel_keyframe){0, parsed->operand[0]};
-    if (o->end_image) list[(*n)++] = (reel_keyframe){-1, o->end_image};
+    if (parsed->n_operands) list[(*n)++] = (reel_keyframe){.frame = 0, .path = parsed->operand[0]};
+    if (o->end_image) list[(*n)++] = (reel_keyframe){.frame = -1, .path = o->end_image};
     for (int i = 0; i < o->keyframes.n; i++)
         if (!read_keyframe(o->keyframes.text[i], &list[(*n)++])) return false;
     return *n > 0 || refuse("no picture", "IMAGE, --end-image FILE or --keyframe FRAME=FILE");

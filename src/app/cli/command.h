@@ -20,6 +20,7 @@ extern const reel_command reel_command_animate;
 extern const reel_command reel_command_blend;
 extern const reel_command reel_command_completion;
 extern const reel_command reel_command_connect;
+extern const reel_command reel_command_depth;
 extern const reel_command reel_command_edit;
 extern const reel_command reel_command_extend;
 extern const reel_command reel_command_generate;
@@ -30,6 +31,8 @@ extern const reel_command reel_command_kernels;
 extern const reel_command reel_command_loop;
 extern const reel_command reel_command_recut;
 extern const reel_command reel_command_remix;
+extern const reel_command reel_command_stereo;
+extern const reel_command reel_command_storyboard;
 extern const reel_command reel_command_train;
 extern const reel_command reel_command_man;
 

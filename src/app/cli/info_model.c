@@ -6,27 +6,14 @@
 
 /* ---- as JSON ---- */
 
-static void put_text(reel_json_out *out, const char *key, const char *text) {
-    reel_json_out_key(out, key);
-    if (text)
-        reel_json_out_string(out, text);
-    else
-        reel_json_out_null(out);
-}
-
-static void put_int(reel_json_out *out, const char *key, int64_t x) {
-    reel_json_out_key(out, key);
-    reel_json_out_int(out, x);
-}
-
 static void write_about(void *context, const reel_model_about *a) {
     reel_json_out *out = context;
     reel_json_out_object_begin(out);
-    put_text(out, "pipeline", a->pipeline);
-    put_text(out, "sampler", a->sampler);
+    reel_json_out_put_string(out, "pipeline", a->pipeline);
+    reel_json_out_put_string(out, "sampler", a->sampler);
     reel_json_out_key(out, "flow_shift");
     reel_json_out_real(out, a->flow_shift);
-    put_text(out, "tokenizer", a->tokenizer);
+    reel_json_out_put_string(out, "tokenizer", a->tokenizer);
     reel_json_out_key(out, "components");
     reel_json_out_array_begin(out);
 }
@@ -34,13 +21,13 @@ static void write_about(void *context, const reel_model_about *a) {
 static void write_part(void *context, const reel_model_part *p) {
     reel_json_out *out = context;
     reel_json_out_object_begin(out);
-    put_text(out, "name", p->name);
-    put_text(out, "class", p->class_name);
-    put_text(out, "dtype", p->dtype);
-    put_int(out, "tensors", p->n_tensors);
-    put_int(out, "parameters", p->n_elements);
-    put_int(out, "bytes", p->n_bytes);
-    put_int(out, "files", p->n_files);
+    reel_json_out_put_string(out, "name", p->name);
+    reel_json_out_put_string(out, "class", p->class_name);
+    reel_json_out_put_string(out, "dtype", p->dtype);
+    reel_json_out_put_int(out, "tensors", p->n_tensors);
+    reel_json_out_put_int(out, "parameters", p->n_elements);
+    reel_json_out_put_int(out, "bytes", p->n_bytes);
+    reel_json_out_put_int(out, "files", p->n_files);
     reel_json_out_key(out, "config");
     reel_json_out_json(out, p->config);
     reel_json_out_end(out);

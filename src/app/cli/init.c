@@ -9,8 +9,9 @@ typedef struct init_options {
 static const reel_option options[] = {
     {.name = "like",
      .value = "MODEL",
-     .help = "a preset (wan2.1-t2v-1.3b, wan2.1-t2v-14b, wan2.1-i2v-14b, wan2.2-ti2v-5b, wan-tiny, "
-             "wan-tiny-ti2v) or a model folder",
+     .help = "a preset (wan2.1-t2v-1.3b, wan2.1-t2v-14b, wan2.1-i2v-14b, wan2.2-t2v-a14b, "
+             "wan2.2-i2v-a14b, wan2.2-ti2v-5b, wan-tiny, wan-tiny-ti2v, wan-tiny-i2v, "
+             "wan-tiny-pair, wan-tiny-i2v-pair) or a model folder",
      .offset = offsetof(init_options, like),
      .kind = REEL_OPTION_TEXT},
     {.name = "config",
@@ -20,7 +21,7 @@ static const reel_option options[] = {
      .kind = REEL_OPTION_TEXT},
     {.name = "components",
      .value = "LIST",
-     .help = "only these of transformer,vae,text_encoder",
+     .help = "only these of transformer,vae,text_encoder,transformer_2,image_encoder",
      .offset = offsetof(init_options, components),
      .kind = REEL_OPTION_TEXT},
     {.name = "tokenizer",

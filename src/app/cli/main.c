@@ -4,11 +4,13 @@
 #include "app/cli/command.h"
 
 static const reel_command *const commands[] = {
-    &reel_command_generate,   &reel_command_animate, &reel_command_extend, &reel_command_connect,
-    &reel_command_loop,       &reel_command_edit,    &reel_command_remix,  &reel_command_blend,
-    &reel_command_recut,      &reel_command_sheet,   &reel_command_info,   &reel_command_init,
-    &reel_command_train,      &reel_command_eval,    &reel_command_world,  &reel_command_kernels,
-    &reel_command_completion, &reel_command_man,
+    &reel_command_generate,   &reel_command_animate,    &reel_command_extend,
+    &reel_command_connect,    &reel_command_loop,       &reel_command_edit,
+    &reel_command_remix,      &reel_command_blend,      &reel_command_recut,
+    &reel_command_storyboard, &reel_command_stereo,     &reel_command_depth,
+    &reel_command_sheet,      &reel_command_info,       &reel_command_init,
+    &reel_command_train,      &reel_command_eval,       &reel_command_world,
+    &reel_command_kernels,    &reel_command_completion, &reel_command_man,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

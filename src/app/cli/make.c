@@ -44,10 +44,10 @@ static const char *find_pocket(char text[PATH_BYTES]) {
     return is_model(text) ? text : NULL;
 }
 
-static bool find_model(const reel_usage *u, reel_make_options *o, char text[PATH_BYTES]) {
-    if (!o->model) o->model = getenv("REEL_MODEL");
-    if (!o->model || !o->model[0]) o->model = find_pocket(text);
-    if (o->model) return true;
+bool reel_make_find_model(const reel_usage *u, const char **model, char text[REEL_HUB_PATH]) {
+    if (!*model) *model = getenv("REEL_MODEL");
+    if (!*model || !(*model)[0]) *model = find_pocket(text);
+    if (*model) return true;
     fprintf(stderr,
             "reel %s: no model: none is installed as models/pocket; give one with --model DIR (a "
             "folder with model_index.json) or --model Org/Name\n",
@@ -105,7 +105,9 @@ static bool check(const reel_usage *u, const reel_parsed *parsed, const reel_mak
     if (o->prompt && o->prompt_file)
         return refuse(u, "--prompt and --prompt-file: give one of them");
     if (!o->prompt && !o->prompt_file)
-        return refuse(u, "no prompt: give --prompt TEXT or --prompt-file FILE");
+        return refuse(u, strcmp(u->command, "generate") == 0
+                             ? "no prompt: give PROMPT, or --prompt-file FILE"
+                             : "no prompt: give --prompt TEXT or --prompt-file FILE");
     if (o->size.width && (o->width || o->height))
         return refuse(u, "--size and --width, --height: give one or the others");
     if (o->frames && reel_option_given(u, parsed, "seconds"))
@@ -164,10 +166,15 @@ static sigset_t signals(void) {
     return set;
 }
 
-/* Ctrl-C and kill wait until they are asked about, so that a run ends between two operations. */
-static void hold_signals(void) {
+void reel_make_hold_signals(void) {
     const sigset_t set = signals();
     sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+bool reel_make_is_cancelled(void *context) {
+    (void)context;
+    sigset_t set;
+    return sigpending(&set) == 0 && (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM));
 }
 
 /* A run that is watched. */
@@ -205,6 +212,7 @@ static reel_status generate(reel_env *env, const reel_usage *u, const reel_make_
     w.progress.command = u->command;
     w.progress.json = o->json;
     w.progress.quiet = o->quiet;
+    w.progress.is_half = o->is_half;
     if (o->dry_run) {
         reel_generate_cost cost;
         status = reel_generation_predict(g, &cost);
@@ -222,8 +230,8 @@ static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_op
     char pocket[PATH_BYTES], cache[REEL_HUB_PATH];
     char *owned = NULL, *input = NULL;
     reel_generate_request r = make_request(u, parsed, o, given);
-    if (!find_model(u, o, pocket)) return REEL_EXIT_FAILURE;
-    hold_signals();
+    if (!reel_make_find_model(u, &o->model, pocket)) return REEL_EXIT_FAILURE;
+    reel_make_hold_signals();
     reel_env *env;
     const reel_log_level level = o->quiet     ? REEL_LOG_ERROR
                                  : o->verbose ? REEL_LOG_INFO
@@ -240,6 +248,50 @@ static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_op
     free(input);
     reel_env_free(&env);
     return exit_code;
+}
+
+/* ---- in 3D ---- */
+
+/* In 3D: first what the eyes are to see, lossless, then both eyes' views of it. */
+static int run_stereo(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                      const reel_generate_request *given, const char *depth_output) {
+    char flat[PATH_BYTES];
+    if (snprintf(flat, sizeof flat, "%s.reel-flat.mkv", o->output) >= (int)sizeof flat) {
+        refuse(u, "--output: the name is too long");
+        return REEL_EXIT_USAGE;
+    }
+    reel_make_options before = *o;
+    before.output = flat;
+    before.is_half = true;
+    int code = run_with(u, parsed, &before, given);
+    if (code != REEL_EXIT_OK || o->dry_run) return code;
+    code = reel_make_stereo(u, o, flat, o->output, depth_output);
+    (void)unlink(flat);
+    return code;
+}
+
+static int run_3d(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+                  const reel_generate_request *given) {
+    char pocket[PATH_BYTES], name[PATH_BYTES];
+    const char *depth = o->depth ? name : NULL;
+    if (depth && !reel_make_depth_name(o->output, name)) {
+        refuse(u, "--depth: --output must be one video file with an extension, and not so long");
+        return REEL_EXIT_USAGE;
+    }
+    if (!reel_make_find_model(u, &o->model, pocket)) return REEL_EXIT_FAILURE;
+    int code = reel_make_check_stereo(u, o);
+    if (code != REEL_EXIT_OK) return code;
+    if (o->stereo) return run_stereo(u, parsed, o, given, depth);
+    code = run_with(u, parsed, o, given);
+    if (code != REEL_EXIT_OK || o->dry_run) return code;
+    return reel_make_stereo(u, o, o->output, NULL, depth);
+}
+
+static int run(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
+               const reel_generate_request *given) {
+    if (!check(u, parsed, o)) return REEL_EXIT_USAGE;
+    const bool in_3d = (o->stereo || o->depth) && !o->is_half;
+    return in_3d ? run_3d(u, parsed, o, given) : run_with(u, parsed, o, given);
 }
 
 /* ---- what was made before ---- */
@@ -261,8 +313,7 @@ static int make_once(const reel_usage *u, const reel_parsed *parsed, reel_make_o
     bool good = !source || (reel_recipe_open(u, source, &recipe) &&
                             reel_recipe_fill(u, &recipe, use, &marked, &filled));
     int code = REEL_EXIT_FAILURE;
-    if (good)
-        code = check(u, &marked, &filled) ? run_with(u, &marked, &filled, given) : REEL_EXIT_USAGE;
+    if (good) code = run(u, &marked, &filled, given);
     reel_recipe_close(&recipe);
     return code;
 }
@@ -292,6 +343,7 @@ static int make_pair(const reel_usage *u, const reel_parsed *parsed, reel_make_o
     reel_make_options before = *o;
     reel_generate_request rest = *pair[1];
     before.output = half;
+    before.is_half = true;
     rest.clip[0] = half;
     int code = make_once(u, parsed, &before, pair[0]);
     if (code != REEL_EXIT_OK || o->dry_run) return code;

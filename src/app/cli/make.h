@@ -5,6 +5,7 @@
 #define REEL_APP_CLI_MAKE_H
 
 #include "app/cli/command.h"
+#include "app/cli/hub.h"
 
 /* The first member of each command's own struct of options. */
 typedef struct reel_make_options {
@@ -23,10 +24,14 @@ typedef struct reel_make_options {
     const char *draft;  /* whose recipe stands for what is not said, but for its steps */
     const char *source; /* the same, with its steps; set by a command, not by an option */
     bool bit_exact, dry_run, json, quiet, verbose;
+    const char *stereo;
+    double eyes, screen;
+    bool depth;
+    bool is_half; /* no option: the output is on the way to another file and is not told */
 } reel_make_options;
 
 /* The rows of those options: a usage's `shared`. */
-enum { REEL_MAKE_ROWS = 35 };
+enum { REEL_MAKE_ROWS = 39 };
 extern const reel_option reel_make_rows[];
 
 /* Makes what the options say. given: the task and its files, and a number of frames where that is
@@ -55,6 +60,40 @@ int64_t reel_make_draw_seed(void);
 /* A request for a task with the operands as its clips; fit: the value of --fit. */
 reel_generate_request reel_make_request(reel_task_kind task, const reel_parsed *parsed,
                                         const char *fit);
+
+/* The folder of the model: as given, else $REEL_MODEL, else the one that ships; false with a
+ * message when there is none. text is room for the answer. */
+bool reel_make_find_model(const reel_usage *usage, const char **model, char text[REEL_HUB_PATH]);
+
+/* Ctrl-C and kill wait from now on until reel_make_is_cancelled (a reel_cancel_fn) is asked, so
+ * that a run ends between two operations. */
+void reel_make_hold_signals(void);
+bool reel_make_is_cancelled(void *context);
+
+/* Before a run that asks for 3D: whether the model can do it. Prints and returns as reel_make. */
+int reel_make_check_stereo(const reel_usage *usage, const reel_make_options *options);
+
+/* What comes behind it: clip is what was made, output where both eyes' video is to go (NULL: only
+ * depth is wanted). Prints and returns as reel_make. */
+int reel_make_stereo(const reel_usage *usage, const reel_make_options *options, const char *clip,
+                     const char *output, const char *depth_output);
+
+/* "film.mp4" -> "film.depth.mp4"; false when it does not fit. */
+bool reel_make_depth_name(const char *output, char text[REEL_HUB_PATH]);
+
+/* Rows for how 3D looks. */
+#define REEL_MAKE_EYES_ROW(fieldoffset)                                                            \
+    {                                                                                              \
+        .name = "eyes", .value = "METRES", .initial = "0.1", .min = 0, .max = 10,                  \
+        .help = "distance of the eyes: more makes more depth", .offset = (fieldoffset),            \
+        .kind = REEL_OPTION_NUMBER                                                                 \
+    }
+#define REEL_MAKE_SCREEN_ROW(fieldoffset)                                                          \
+    {                                                                                              \
+        .name = "screen", .value = "NEARNESS", .initial = "0.3", .min = 0, .max = 10,              \
+        .help = "what lies in the screen: 0 the horizon, 0.8 right in front",                      \
+        .offset = (fieldoffset), .kind = REEL_OPTION_NUMBER                                        \
+    }
 
 /* A row for an option every task with pictures or clips has. */
 #define REEL_MAKE_FIT_ROW(fieldoffset)                                                             \

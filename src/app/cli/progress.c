@@ -31,23 +31,10 @@ void reel_progress_stop(reel_progress *p) {
 
 /* ---- JSON ---- */
 
-static void put_text(reel_json_out *out, const char *key, const char *text) {
-    reel_json_out_key(out, key);
-    reel_json_out_string(out, text);
-}
-static void put_int(reel_json_out *out, const char *key, int64_t x) {
-    reel_json_out_key(out, key);
-    reel_json_out_int(out, x);
-}
-static void put_real(reel_json_out *out, const char *key, double x) {
-    reel_json_out_key(out, key);
-    reel_json_out_real(out, x);
-}
-
 static void begin_line(reel_json_out *out, reel_env *env, const char *event) {
     reel_json_out_init(out, env);
     reel_json_out_object_begin(out);
-    put_text(out, "event", event);
+    reel_json_out_put_string(out, "event", event);
 }
 
 /* Prints what was begun as one line, at once. */
@@ -61,20 +48,20 @@ static void end_line(reel_json_out *out) {
 }
 
 static void put_settings(reel_json_out *out, const reel_generate_settings *s) {
-    put_int(out, "width", s->width);
-    put_int(out, "height", s->height);
-    put_int(out, "frames", s->frames);
-    put_real(out, "fps", (double)s->fps_num / s->fps_den);
-    put_real(out, "seconds", (double)s->frames * s->fps_den / s->fps_num);
-    put_int(out, "steps", s->steps);
-    put_real(out, "cfg_scale", s->cfg_scale);
-    put_real(out, "flow_shift", s->flow_shift);
-    put_text(out, "sampler", s->sampler);
-    put_text(out, "type", s->type);
-    put_int(out, "seed", s->seed);
-    put_int(out, "windows", s->windows);
-    put_int(out, "tokens", s->tokens);
-    put_int(out, "prompt_tokens", s->prompt_tokens);
+    reel_json_out_put_int(out, "width", s->width);
+    reel_json_out_put_int(out, "height", s->height);
+    reel_json_out_put_int(out, "frames", s->frames);
+    reel_json_out_put_real(out, "fps", (double)s->fps_num / s->fps_den);
+    reel_json_out_put_real(out, "seconds", (double)s->frames * s->fps_den / s->fps_num);
+    reel_json_out_put_int(out, "steps", s->steps);
+    reel_json_out_put_real(out, "cfg_scale", s->cfg_scale);
+    reel_json_out_put_real(out, "flow_shift", s->flow_shift);
+    reel_json_out_put_string(out, "sampler", s->sampler);
+    reel_json_out_put_string(out, "type", s->type);
+    reel_json_out_put_int(out, "seed", s->seed);
+    reel_json_out_put_int(out, "windows", s->windows);
+    reel_json_out_put_int(out, "tokens", s->tokens);
+    reel_json_out_put_int(out, "prompt_tokens", s->prompt_tokens);
     reel_json_out_key(out, "notes");
     reel_json_out_array_begin(out);
     for (int i = 0; i < s->n_notes; i++)
@@ -83,16 +70,16 @@ static void put_settings(reel_json_out *out, const reel_generate_settings *s) {
 }
 
 static void put_cost(reel_json_out *out, const reel_generate_cost *c) {
-    put_real(out, "text_s", c->text_s);
-    put_real(out, "denoise_s", c->denoise_s);
-    put_real(out, "decode_s", c->decode_s);
-    put_real(out, "total_s", c->text_s + c->denoise_s + c->decode_s);
-    put_int(out, "text_bytes", c->text_bytes);
-    put_int(out, "denoise_bytes", c->denoise_bytes);
-    put_int(out, "decode_bytes", c->decode_bytes);
-    put_int(out, "peak_bytes", c->peak_bytes);
-    put_int(out, "free_bytes", c->free_bytes);
-    put_int(out, "limit_bytes", c->limit_bytes);
+    reel_json_out_put_real(out, "text_s", c->text_s);
+    reel_json_out_put_real(out, "denoise_s", c->denoise_s);
+    reel_json_out_put_real(out, "decode_s", c->decode_s);
+    reel_json_out_put_real(out, "total_s", c->text_s + c->denoise_s + c->decode_s);
+    reel_json_out_put_int(out, "text_bytes", c->text_bytes);
+    reel_json_out_put_int(out, "denoise_bytes", c->denoise_bytes);
+    reel_json_out_put_int(out, "decode_bytes", c->decode_bytes);
+    reel_json_out_put_int(out, "peak_bytes", c->peak_bytes);
+    reel_json_out_put_int(out, "free_bytes", c->free_bytes);
+    reel_json_out_put_int(out, "limit_bytes", c->limit_bytes);
     reel_json_out_key(out, "streamed");
     reel_json_out_bool(out, c->streamed);
 }
@@ -109,14 +96,14 @@ static void print_event(const reel_progress *p, const reel_event *e) {
         [REEL_EVENT_DONE] = "done"};
     reel_json_out out;
     begin_line(&out, p->env, name[e->kind]);
-    if (e->text) put_text(&out, text_key(e->kind), e->text);
+    if (e->text) reel_json_out_put_string(&out, text_key(e->kind), e->text);
     if (e->total) {
-        put_int(&out, "done", e->done);
-        put_int(&out, "total", e->total);
+        reel_json_out_put_int(&out, "done", e->done);
+        reel_json_out_put_int(&out, "total", e->total);
     }
-    put_real(&out, "elapsed_s", e->elapsed_s);
-    if (e->left_s >= 0) put_real(&out, "left_s", e->left_s);
-    if (e->kind == REEL_EVENT_DONE) put_int(&out, "peak_bytes", reel_memory_peak());
+    reel_json_out_put_real(&out, "elapsed_s", e->elapsed_s);
+    if (e->left_s >= 0) reel_json_out_put_real(&out, "left_s", e->left_s);
+    if (e->kind == REEL_EVENT_DONE) reel_json_out_put_int(&out, "peak_bytes", reel_memory_peak());
     end_line(&out);
 }
 
@@ -170,8 +157,8 @@ static void print_begin(const reel_progress *p) {
         reel_json_out out;
         begin_line(&out, p->env, "settings");
         put_settings(&out, s);
-        put_int(&out, "steps_done", s->steps_done);
-        put_int(&out, "windows_done", s->windows_done);
+        reel_json_out_put_int(&out, "steps_done", s->steps_done);
+        reel_json_out_put_int(&out, "windows_done", s->windows_done);
         end_line(&out);
         return;
     }
@@ -209,6 +196,7 @@ void reel_progress_prediction(const reel_progress *p, const reel_generate_cost *
 }
 
 void reel_progress_event(reel_progress *p, const reel_event *e) {
+    if (p->is_half && e->kind == REEL_EVENT_DONE) return;
     if (e->kind == REEL_EVENT_BEGIN) {
         print_begin(p);
         return;

@@ -14,6 +14,7 @@ typedef struct reel_progress {
     bool seed_is_drawn;
     const char *command; /* which speaks; to be set by the caller, as: */
     bool json, quiet;
+    bool is_half; /* the file is on the way to another one and is not told */
     bool terminal;
     char phase[32];
 } reel_progress;

@@ -114,7 +114,7 @@ bool reel_recipe_fill(const reel_usage *u, const reel_recipe *recipe, reel_recip
     take_real(&f, "context-noise", "context_noise", &o->context_noise);
     if (use.steps) take_int(&f, "steps", "steps", 1000, &o->steps);
     if (use.size) take_size(&f, o);
-    if (use.length && !o->seconds) take_int(&f, "frames", "frames", 1000000, &o->frames);
+    if (use.length && !(o->seconds > 0)) take_int(&f, "frames", "frames", 1000000, &o->frames);
     if (f.status == REEL_OK) return true;
     reel_command_fail(u, recipe->env);
     return false;

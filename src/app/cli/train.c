@@ -72,7 +72,7 @@ static const reel_option options[] = {
 
 static const reel_usage usage = {
     .command = "train",
-    .summary = "Train a model: vae, decoder, dit, judge, tokenizer, or pocket for all of them",
+    .summary = "Train a model: vae, decoder, dit, judge, depth, tokenizer, or pocket for all",
     .operands = "WHAT",
     .min_operands = 1,
     .max_operands = 1,

@@ -455,16 +455,18 @@ static int64_t scratch(const reel_call *c, int n_lanes) {
 
 /* ---- caches ---- */
 
-/* Frame `from` of source becomes frame `to` of dest (zero without a source), or is added to it. */
-static void move_frame(const conv_job *j, int64_t C, const conv_grid *source, const conv_grid *dest,
-                       const int64_t b_from_to[3], bool add) {
+/* Row h of a frame: [b, from, to] of the source's and the destination's. It becomes what the
+ * source has (zero without one), or is added to it. */
+static void move_row(const conv_job *j, int64_t h, const conv_grid *source, const conv_grid *dest,
+                     const int64_t b_from_to[3], bool add) {
     const bool last = dest->at.c == 1;
-    const int64_t n = j->n.in[1] * j->n.in[2] * (last ? C : 1);
+    const int64_t C = j->n.C, n = j->n.in[2] * (last ? C : 1);
     for (int64_t c = 0; c < (last ? 1 : C); c++) {
-        const int64_t at = b_from_to[0] * dest->at.b + b_from_to[2] * dest->at.f + c * dest->at.c;
-        const int64_t from =
-            source ? b_from_to[0] * source->at.b + b_from_to[1] * source->at.f + c * source->at.c
-                   : 0;
+        const int64_t at =
+            b_from_to[0] * dest->at.b + b_from_to[2] * dest->at.f + c * dest->at.c + h * dest->at.h;
+        const int64_t from = source ? b_from_to[0] * source->at.b + b_from_to[1] * source->at.f +
+                                          c * source->at.c + h * source->at.h
+                                    : 0;
         for (int64_t i = 0; i < n; i += VF_N) {
             const int m = (int)conv_least(VF_N, n - i);
             vf x = {0};
@@ -475,19 +477,22 @@ static void move_frame(const conv_job *j, int64_t C, const conv_grid *source, co
     }
 }
 
-/* Output 1 of the forward pass: the frames the next piece starts with. */
+/* Output 1 of the forward pass: the frames the next piece starts with; a row of all of them. In
+ * place of the cache, a frame goes where an earlier one was read. */
 static void carry_task(void *context, int64_t index, int lane) {
     (void)lane;
     const conv_job *j = context;
     const int64_t kept[3] = {j->n.n_kept, j->n.in[1], j->n.in[2]};
     const conv_grid dest = conv_grid_of(&j->call->out[1], j->attr->layout, j->n.C, kept);
-    const int64_t b = index / j->n.n_kept, f = index % j->n.n_kept;
-    bool cached;
-    int64_t from;
-    const bool there =
-        reel_conv3d_frame(j->attr, &j->n, j->n.out[0] * j->attr->stride[0] + f, &cached, &from);
-    move_frame(j, j->n.C, there ? &j->source[cached ? 0 : 1] : NULL, &dest,
-               (const int64_t[]){b, from, f}, false);
+    const int64_t b = index / j->n.in[1], h = index % j->n.in[1];
+    for (int64_t f = 0; f < j->n.n_kept; f++) {
+        bool cached;
+        int64_t from;
+        const bool there =
+            reel_conv3d_frame(j->attr, &j->n, j->n.out[0] * j->attr->stride[0] + f, &cached, &from);
+        move_row(j, h, there ? &j->source[cached ? 0 : 1] : NULL, &dest,
+                 (const int64_t[]){b, from, f}, false);
+    }
 }
 
 /* The gradient of the carried cache belongs to the frames it was copied from. */
@@ -496,32 +501,30 @@ static void uncarry_task(void *context, int64_t index, int lane) {
     const conv_job *j = context;
     const int64_t kept[3] = {j->n.n_kept, j->n.in[1], j->n.in[2]};
     const conv_grid source = conv_grid_of(&j->call->in[2], j->attr->layout, j->n.C, kept);
-    const int64_t b = index / j->n.n_kept, f = index % j->n.n_kept;
-    bool cached;
-    int64_t to;
-    if (!reel_conv3d_frame(j->attr, &j->n, j->n.out[0] * j->attr->stride[0] + f, &cached, &to))
-        return;
-    const conv_grid *dest = &j->dest[cached ? 0 : 1];
-    if (dest->data) move_frame(j, j->n.C, &source, dest, (const int64_t[]){b, f, to}, true);
+    const int64_t b = index / j->n.in[1], h = index % j->n.in[1];
+    for (int64_t f = 0; f < j->n.n_kept; f++) {
+        bool cached;
+        int64_t to;
+        if (!reel_conv3d_frame(j->attr, &j->n, j->n.out[0] * j->attr->stride[0] + f, &cached, &to))
+            continue;
+        const conv_grid *dest = &j->dest[cached ? 0 : 1];
+        if (dest->data) move_row(j, h, &source, dest, (const int64_t[]){b, f, to}, true);
+    }
 }
 
 static void conv3d_run(const reel_call *c) {
     conv_job j;
     describe(&j, c);
     if (c->out[0].data && j.n.out[0] > 0) run_job(&j);
-    if (c->n_out <= 1 || !c->out[1].data) return;
-    if (c->out[1].data != c->in[3].data)
-        reel_parallel_for(c->threads, j.B * j.n.n_kept, carry_task, &j);
-    else /* in place of the cache, a frame goes where an earlier one was read */
-        for (int64_t i = 0; i < j.B * j.n.n_kept; i++)
-            carry_task(&j, i, 0);
+    if (c->n_out > 1 && c->out[1].data)
+        reel_parallel_for(c->threads, j.B * j.n.in[1], carry_task, &j);
 }
 
 static void conv3d_dx_run(const reel_call *c) {
     conv_job j;
     describe(&j, c);
     run_job(&j);
-    if (c->present[2]) reel_parallel_for(c->threads, j.B * j.n.n_kept, uncarry_task, &j);
+    if (c->present[2]) reel_parallel_for(c->threads, j.B * j.n.in[1], uncarry_task, &j);
 }
 
 /* ---- kernels ---- */

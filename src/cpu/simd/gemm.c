@@ -23,6 +23,7 @@ typedef struct schedule {
     bool in_y;     /* sums live in y: nothing is added, applied or rounded, no block overhangs */
     int64_t Q, QB; /* words along K, and in one slice of it */
     int64_t W;     /* width of b's panels */
+    int64_t strip; /* rows of a with K outside that are turned at once: a line of memory */
     int64_t MB, NB, n_m, n_n;
     int64_t b_words, a_words, sum_words; /* scratch of a lane: see block */
 } schedule;
@@ -52,7 +53,7 @@ static limits limits_of(const reel_gemm *g, const schedule *s) {
     const int64_t wide = most(2, least(8, (72 << 10) / s->QB / NR)) * NR;
     if (!s->tiles)
         return g->a.k_inside ? (limits){MR, VF_N, 640, wide, 1, 8, 10, 1e4}
-                             : (limits){MR, VF_N, 256, 4 * NR, 8, 8, 10, 1e4};
+                             : (limits){MR, VF_N, 1024, (128 << 10) / s->QB, 9, 12, 10, 1e4};
     /* tiles are eight times as fast, all else is not */
     if (s->a_packed) return (limits){32, 32, 512, 512, 48, 32, 80, 2e5};
     /* a slice of b, 1.25 MiB at most, is read again for every 32 rows: it is what the L2 is for */
@@ -113,6 +114,7 @@ static schedule schedule_of(const reel_gemm *g) {
     schedule s = {.pairs = REEL_ISA_LEVEL >= 3 && g->a.bf16 && g->b.bf16, .W = NR};
     s.tiles = REEL_ISA_LEVEL >= 4 && s.pairs;
     s.Q = s.pairs ? parts(g->K, 2) : g->K;
+    s.strip = g->a.bf16 ? 32 : 16;
     s.QB = slice_of(s.Q, g->a.k_inside ? 1024 : 256, VF_N); /* both operands stay in the L2 */
 #if REEL_ISA_LEVEL >= 4
     if (s.tiles) {
@@ -129,7 +131,7 @@ static schedule schedule_of(const reel_gemm *g) {
     if (s.tiles)
         s.a_words = s.a_packed ? s.MB * s.QB : 0;
     else
-        s.a_words = g->a.k_inside ? MR * s.QB : parts(s.MB, VF_N) * VF_N / MR * a_panel_words(&s);
+        s.a_words = g->a.k_inside ? MR * s.QB : 2 * (s.strip / MR) * a_panel_words(&s);
     s.sum_words = s.Q > s.QB && !s.in_y ? s.MB * s.NB : 0;
     return s;
 }
@@ -148,9 +150,9 @@ typedef struct block {
     const reel_gemm *g;
     const schedule *s;
     int64_t batch, m0, m1, n0, n1;
-    float *b; /* the slice of b: panels [NB/W,QB,W] */
-    float *a; /* of a, where it is rearranged: tiles [MB/16,QB/16,16,16], panels [MB/MR,QB,MR], or
-               * rows [MR,QB] of the moment */
+    float *b;    /* the slice of b: panels [NB/W,QB,W] */
+    float *a;    /* of a, where it is rearranged: tiles [MB/16,QB/16,16,16], two strips of panels
+                  * [strip/MR,QB,MR], or rows [MR,QB] of the moment */
     float *sums; /* [MB,NB], or NULL: they are in y, or only in a tile */
 } block;
 
@@ -235,9 +237,9 @@ static void pack_b(const block *k, int64_t q0, int64_t n) {
     /* tiles come in pairs of panels, the second of which may be empty */
     const int64_t unit = s->tiles ? 32 : VF_N, n_lines = parts(k->n1 - k->n0, unit) * unit;
     if (s->W == NR)
-        pack_any(b, k->n0, n_lines, q0, n, (gemm_panels){k->b, s->QB * NR, NR});
+        pack_any(b, k->n0, n_lines, q0, n, (gemm_panels){k->b, s->QB * NR, NR, 4});
     else
-        pack_any(b, k->n0, n_lines, q0, n, (gemm_panels){k->b, s->QB * VF_N, VF_N});
+        pack_any(b, k->n0, n_lines, q0, n, (gemm_panels){k->b, s->QB * VF_N, VF_N, 4});
 }
 
 #if REEL_ISA_LEVEL >= 4
@@ -317,12 +319,104 @@ static float *sums_at(const block *k, int64_t i, int64_t n, float *tile, int64_t
     return k->sums ? k->sums + (i - k->m0) * k->s->NB + (n - k->n0) : tile;
 }
 
-/* a with K outside: all rows of the block, words q0.. q0+n, as panels [QB,MR]. */
-static void turn_rows(const gemm_source *a, const block *k, int64_t q0, int64_t n) {
-    gemm_source from = *a;
-    from.k_inside = false;
-    pack_any(from, k->m0, parts(k->m1 - k->m0, VF_N) * VF_N, q0, n,
-             (gemm_panels){k->a, a_panel_words(k->s), MR});
+/* ---- a with K outside: strips, turned while others are multiplied ---- */
+
+/* Strip after strip of a slice, then those of the next one, each into the buffer that the one
+ * before it is not in. A strip is as wide as a line of memory, and there are as many lines as K is
+ * long, too far apart for the hardware to follow: so each product of rows of a strip by a panel of
+ * b asks for the lines of a few words of the next strip, which are turned after it. */
+typedef struct turning {
+    const block *k;
+    gemm_source from;
+    int64_t i, q0, n; /* the strip: rows i.. i+strip, words q0.. q0+n */
+    int64_t at, step; /* words turned so far, and to turn at once */
+    int which;        /* buffer it goes to */
+} turning;
+
+static turning turning_of(const block *k, const gemm_source *a) {
+    const schedule *s = k->s;
+    const int64_t n = least(s->QB, s->Q), products = s->strip / MR * parts(k->n1 - k->n0, NR);
+    return (turning){.k = k, .from = *a, .i = k->m0, .n = n, .step = parts(n, products)};
+}
+
+/* The next n words of the strip. */
+static void turn_words(turning *t, int64_t n) {
+    const schedule *s = t->k->s;
+    n = least(n, t->n - t->at);
+    if (n <= 0) return;
+    float *to = t->k->a + t->which * (s->strip / MR) * a_panel_words(s) + t->at * MR;
+    const int64_t rows = least(s->strip, parts(t->k->m1 - t->i, VF_N) * VF_N);
+    gemm_source from = t->from;
+    from.k_inside = false; /* known here: the other cases are not compiled */
+    pack_any(from, t->i, rows, t->q0 + t->at, n, (gemm_panels){to, a_panel_words(s), MR, 0});
+    t->at += n;
+}
+
+/* Finishes the strip, begins with the next one and returns where the finished one is. */
+static const float *next_strip(turning *t) {
+    const schedule *s = t->k->s;
+    turn_words(t, t->n);
+    const float *done = t->k->a + t->which * (s->strip / MR) * a_panel_words(s);
+    t->i += s->strip;
+    if (t->i >= t->k->m1) {
+        t->i = t->k->m0;
+        t->q0 += s->QB;
+        t->n = least(s->QB, s->Q - t->q0); /* none after the last slice */
+    }
+    t->at = 0;
+    t->which = !t->which;
+    return done;
+}
+
+/* The slice of b after the present one, which is asked for while this one is used: a piece of a
+ * column of lines with each product. */
+typedef struct coming {
+    gemm_source from;
+    int64_t n0, n1, q0, n_rows; /* columns n0.. n1, rows of memory from word q0 on */
+    int64_t per_line;           /* elements in a line */
+    int64_t n_pieces, rows;     /* of a column, rows of each */
+    int64_t n_asked;            /* pieces */
+} coming;
+
+static int64_t rows_per_word(const gemm_source *x) {
+    return x->pairs ? 2 : 1;
+}
+
+static coming coming_of(const block *k, int64_t q0) {
+    const schedule *s = k->s;
+    coming c = {.from = source_of(k->g, &k->g->b, k->g->N, k->batch, s->pairs),
+                .n0 = k->n0,
+                .n1 = k->n1,
+                .q0 = q0};
+    if (c.from.k_inside || q0 >= s->Q) return c;
+    const int64_t n_products = parts(k->m1 - k->m0, MR) * parts(k->n1 - k->n0, NR);
+    c.per_line = c.from.bf16 ? 32 : 16;
+    c.n_rows = least(s->QB, s->Q - q0) * rows_per_word(&c.from);
+    c.n_pieces = most(1, n_products / parts(k->n1 - k->n0, c.per_line));
+    c.rows = parts(c.n_rows, c.n_pieces);
+    return c;
+}
+
+/* n rows of memory, a line each, from word q of line i on, where there are any. */
+static gemm_ask ask_for(const gemm_source *x, int64_t i, int64_t q, int64_t n) {
+    n = least(n, x->K - q * rows_per_word(x));
+    if (n <= 0) return (gemm_ask){x->data, 0, 1};
+    return (gemm_ask){offset(x->data, q * rows_per_word(x) * x->n + i, x->bf16),
+                      x->n * (x->bf16 ? 2 : 4), n};
+}
+
+static gemm_ask ask_for_b(coming *c) {
+    if (c->n_rows == 0) return (gemm_ask){c->from.data, 0, 1};
+    const int64_t n = c->n0 + c->n_asked / c->n_pieces * c->per_line;
+    const int64_t row = c->n_asked % c->n_pieces * c->rows;
+    c->n_asked++;
+    return ask_for(&c->from, n, c->q0 + row / rows_per_word(&c->from),
+                   n < c->n1 ? least(c->rows, c->n_rows - row) : 0);
+}
+
+static gemm_ask ask_for_a(const turning *t) {
+    const int64_t n = least(t->step, t->n - t->at);
+    return ask_for(&t->from, t->i, t->q0 + t->at, n * rows_per_word(&t->from));
 }
 
 /* Rows i.. i+MR of a with K inside, words q0.. q0+n: where they are, unless they must be widened or
@@ -332,36 +426,54 @@ static gemm_rows rows_at(const gemm_source *a, const block *k, int64_t i, int64_
     const int count = (int)least(MR, a->n - i);
     const bool in_place = count == MR && (a->pairs ? a->K % 2 == 0 : !a->bf16);
     const int64_t stride = a->pairs ? a->K / 2 : a->K;
-    if (in_place) return (gemm_rows){(const float *)a->data + i * stride + q0, stride};
+    if (in_place)
+        return (gemm_rows){.data = (const float *)a->data + i * stride + q0, .stride = stride};
     for (int r = 0; r < MR; r++)
         for (int64_t q = 0; q < n; q += VF_N)
             vf_store(k->a + r * QB + q,
                      r < count ? load_along_k(a, i + r, q0 + q, (int)least(VF_N, n - q)) : (vf){0});
-    return (gemm_rows){k->a, QB};
+    return (gemm_rows){.data = k->a, .stride = QB};
+}
+
+/* MR rows of a from row i on by all of the slice of b, words q0.. q0+n. */
+static void row_by_panels(const block *k, int64_t i, gemm_rows a, int64_t q0, int64_t n,
+                          turning *turn, coming *next) {
+    const schedule *s = k->s;
+    const bool panel = a.stride == 0;
+    float tile[MR * NR] __attribute__((aligned(64)));
+    for (int64_t at = k->n0; at < k->n1; at += NR) {
+        const int n_cols = (int)least(NR, k->n1 - at);
+        int64_t ldc;
+        float *c = sums_at(k, i, at, tile, NR, &ldc);
+        if (panel) a.ask[0] = ask_for_a(turn), a.ask[1] = ask_for_b(next);
+        block_sums_of[s->pairs][panel][parts(n_cols, VF_N) - 1](n, a, k->b + (at - k->n0) * s->QB,
+                                                                c, ldc, q0 > 0);
+        if (panel) turn_words(turn, turn->step);
+        if (s->in_y || q0 + n < s->Q) continue;
+        finish(k->g, &(patch){k->batch, i, at, (int)least(MR, k->m1 - i), n_cols, c, ldc});
+    }
 }
 
 /* Rows outside, panels of b inside: MR rows of a stay in L1, b streams from L2. */
 static void block_by_vectors(const block *k) {
     const schedule *s = k->s;
     const gemm_source from = source_of(k->g, &k->g->a, k->g->M, k->batch, s->pairs);
-    float tile[MR * NR] __attribute__((aligned(64)));
+    turning turn = turning_of(k, &from);
+    const float *strip = NULL;
     for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
         const int64_t n = least(s->QB, s->Q - q0);
         pack_b(k, q0, n);
-        if (!from.k_inside) turn_rows(&from, k, q0, n);
+        coming next = coming_of(k, q0 + s->QB);
         for (int64_t i = k->m0; i < k->m1; i += MR) {
-            const gemm_rows a =
-                from.k_inside ? rows_at(&from, k, i, q0, n, s->QB)
-                              : (gemm_rows){.data = k->a + (i - k->m0) / MR * a_panel_words(s)};
-            for (int64_t at = k->n0; at < k->n1; at += NR) {
-                const int n_cols = (int)least(NR, k->n1 - at);
-                int64_t ldc;
-                float *c = sums_at(k, i, at, tile, NR, &ldc);
-                block_sums_of[s->pairs][a.stride == 0][parts(n_cols, VF_N) - 1](
-                    n, a, k->b + (at - k->n0) * s->QB, c, ldc, q0 > 0);
-                if (s->in_y || q0 + n < s->Q) continue;
-                finish(k->g, &(patch){k->batch, i, at, (int)least(MR, k->m1 - i), n_cols, c, ldc});
+            const int64_t in_strip = (i - k->m0) % s->strip;
+            gemm_rows a;
+            if (from.k_inside) {
+                a = rows_at(&from, k, i, q0, n, s->QB);
+            } else {
+                if (in_strip == 0) strip = next_strip(&turn);
+                a = (gemm_rows){.data = strip + in_strip / MR * a_panel_words(s)};
             }
+            row_by_panels(k, i, a, q0, n, &turn, &next);
         }
     }
 }

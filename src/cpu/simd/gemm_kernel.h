@@ -15,10 +15,18 @@ enum { MR = 4, NV = 3 };
 #endif
 enum { NR = NV * VF_N };
 
+/* Lines of memory that are wanted soon, n > 0 of them, step bytes apart. One is asked for with each
+ * word along K: many at once would keep the loads of the product waiting. */
+typedef struct gemm_ask {
+    const char *from;
+    int64_t step, n;
+} gemm_ask;
+
 /* a as the kernel reads it: rows of words along K, or a panel [Q,MR]. */
 typedef struct gemm_rows {
     const float *data;
-    int64_t stride; /* words between rows; 0: a panel */
+    int64_t stride;  /* words between rows; 0: a panel */
+    gemm_ask ask[2]; /* with a panel only */
 } gemm_rows;
 
 VEC_INLINE vf multiply_add(vf sum, const float *a, vf b, bool pairs) {
@@ -42,15 +50,24 @@ VEC_INLINE void block_sums(int64_t Q, gemm_rows a, const float *b, float *c, int
     for (int r = 0; r < MR; r++) {
         row[r] = a.data + r * a.stride;
 #pragma GCC unroll 3
-        for (int v = 0; v < nv; v++)
-            sum[r][v] = accumulate ? vf_load(c + r * ldc + v * VF_N) : (vf){0};
+        for (int v = 0; v < nv; v++) {
+            sum[r][v] = (vf){0};
+            if (accumulate) __builtin_prefetch(c + r * ldc + v * VF_N, 1);
+        }
     }
+    int64_t asked[2] = {0, 0}, last[2];
+    for (int i = 0; i < 2; i++)
+        last[i] = panel ? (a.ask[i].n - 1) * a.ask[i].step : 0;
     for (int64_t q = 0; q < Q; q++) {
+#pragma GCC unroll 2
+        for (int i = 0; panel && i < 2; i++) {
+            __builtin_prefetch(a.ask[i].from + asked[i]);
+            asked[i] = asked[i] < last[i] ? asked[i] + a.ask[i].step : last[i];
+        }
         vf bv[NV];
 #pragma GCC unroll 3
-        for (int v = 0; v < nv; v++) {
+        for (int v = 0; v < nv; v++)
             bv[v] = vf_load(b + q * NR + v * VF_N);
-        }
 #pragma GCC unroll 8
         for (int r = 0; r < MR; r++) {
             const float *word = panel ? a.data + q * MR + r : row[r] + q;
@@ -62,8 +79,10 @@ VEC_INLINE void block_sums(int64_t Q, gemm_rows a, const float *b, float *c, int
 #pragma GCC unroll 8
     for (int r = 0; r < MR; r++)
 #pragma GCC unroll 3
-        for (int v = 0; v < nv; v++)
-            vf_store(c + r * ldc + v * VF_N, sum[r][v]);
+        for (int v = 0; v < nv; v++) {
+            float *to = c + r * ldc + v * VF_N;
+            vf_store(to, accumulate ? vf_load(to) + sum[r][v] : sum[r][v]);
+        }
 }
 
 #define BLOCK_SUMS(name, nv, panel, pairs)                                                         \

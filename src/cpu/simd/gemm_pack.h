@@ -173,6 +173,7 @@ typedef struct gemm_panels {
     float *to;
     int64_t next;
     int W;
+    int64_t ahead; /* words to ask for beforehand, where K is outside */
 } gemm_panels;
 
 /* Lines i.. i+VF_N with K inside, words [q,end), into one VF_N-wide column of a panel of rows W,
@@ -220,7 +221,6 @@ VEC_INLINE void put_across(const gemm_panels *p, int64_t at, int64_t q, vf words
  * read in its order and once. Lines and words past the matrix's end become zero. */
 VEC_INLINE void pack_across(const gemm_source *s, int64_t i, int64_t n, int64_t q0, int64_t n_q,
                             gemm_panels p) {
-    enum { AHEAD = 4 }; /* words: rows of memory lie apart, which the hardware does not follow */
     const int64_t n_words = words_of(s), n_full = least_of(n, s->n - i);
     for (int64_t q = 0; q < n_q; q++) {
         int64_t at = 0;
@@ -230,16 +230,19 @@ VEC_INLINE void pack_across(const gemm_source *s, int64_t i, int64_t n, int64_t 
                 for (; at + 2 * VF_N <= n_full; at += 2 * VF_N) {
                     const reel_bf16 *from =
                         (const reel_bf16 *)s->data + 2 * (q0 + q) * s->n + i + at;
-                    __builtin_prefetch(from + 2 * AHEAD * s->n);
-                    __builtin_prefetch(from + (2 * AHEAD + 1) * s->n);
+                    __builtin_prefetch(from + 2 * p.ahead * s->n);
+                    __builtin_prefetch(from + (2 * p.ahead + 1) * s->n);
                     vf low, high;
                     interleave(from, from + s->n, &low, &high);
                     put_across(&p, at, q, low);
                     put_across(&p, at + VF_N, q, high);
                 }
 #endif
-            for (; at + VF_N <= n_full; at += VF_N)
+            for (; at + VF_N <= n_full; at += VF_N) {
+                if (!s->pairs && !s->bf16)
+                    __builtin_prefetch((const float *)s->data + (q0 + q + p.ahead) * s->n + i + at);
                 put_across(&p, at, q, load_across_full(s, i + at, q0 + q));
+            }
             if (at < n_full) {
                 put_across(&p, at, q, load_across(s, i + at, q0 + q, (int)(n_full - at)));
                 at += VF_N;

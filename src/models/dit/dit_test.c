@@ -14,7 +14,7 @@
 #include "golden/dit_by_hand.h"
 #include "ops/elementwise.h"
 #include "ops/loss.h"
-#include "support/golden.h"
+#include "support/golden_rig.h"
 #include "support/op_check.h"
 #include "tape/plan.h"
 
@@ -28,38 +28,24 @@ static const reel_dit_config golden_config = {.patch_size = 2,
                                               .learn_sigma = true};
 
 static void expect_golden(reel_dtype compute, reel_isa isa, double tol) {
-    golden g;
-    reel_env *env = op_test_env(2);
-    reel_tape *tape;
-    reel_plan *plan;
-    reel_kernel_table *table;
-    golden_open(&g, env, "tests/golden/dit_original");
-    reel_params *params = golden_params_as(&g, compute);
-    assert_int_equal(reel_ops_tape_new(env, &tape), REEL_OK);
-    assert_int_equal(reel_cpu_table(env, isa, &table), REEL_OK);
-
-    const reel_tensor x = golden_input(&g, "x"), y = golden_input(&g, "y");
-    const reel_tensor steps = golden_input(&g, "t");
+    golden_rig r;
+    golden_rig_open(&r, "tests/golden/dit_original", compute, isa);
+    const reel_tensor x = golden_input(&r.g, "x"), y = golden_input(&r.g, "y");
+    const reel_tensor steps = golden_input(&r.g, "t");
     float t[2];
     for (int i = 0; i < 2; i++)
         t[i] = (float)((const int64_t *)steps.data)[i];
-    reel_nn nn = reel_nn_start(tape, params, compute);
-    const reel_dit_input input = {.x = reel_tape_input(tape, x.dtype, x.shape, "x", x.data),
-                                  .t = reel_tape_input(tape, REEL_F32, REEL_SHAPE(2), "t", t),
-                                  .y = reel_tape_input(tape, y.dtype, y.shape, "y", y.data)};
+    reel_nn nn = reel_nn_start(r.tape, r.params, compute);
+    const reel_dit_input input = {.x = reel_tape_input(r.tape, x.dtype, x.shape, "x", x.data),
+                                  .t = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(2), "t", t),
+                                  .y = reel_tape_input(r.tape, y.dtype, y.shape, "y", y.data)};
     const reel_var out = reel_dit(&nn, &golden_config, &input);
-    reel_tape_keep(tape, out);
-    if (reel_plan_new(tape, table, NULL, &plan) != REEL_OK || reel_plan_run(plan, NULL) != REEL_OK)
-        fail_msg("%s", reel_env_message(env));
-    golden_expect_all_used(params);
-    golden_expect(&g, "sample", REEL_F32, reel_plan_data(plan, out), 2 * 8 * 8 * 8, tol);
+    reel_tape_keep(r.tape, out);
+    golden_rig_run(&r);
+    golden_expect_all_used(r.params);
+    golden_expect(&r.g, "sample", REEL_F32, reel_plan_data(r.plan, out), 2 * 8 * 8 * 8, tol);
 
-    reel_plan_free(&plan);
-    reel_tape_free(&tape);
-    reel_kernel_table_free(env, &table);
-    reel_params_free(&params);
-    golden_close(&g);
-    reel_env_free(&env);
+    golden_rig_close(&r);
 }
 
 static void test_dit_reproduces_the_original(void **state) {

@@ -103,7 +103,7 @@ reel_var reel_t5(reel_nn *nn, const reel_t5_config *config, const reel_t5_input 
     }
     const reel_shape shape = REEL_SHAPE(config->vocab_size, config->d_model);
     reel_nn_begin(nn, "shared");
-    const reel_var table = reel_nn_param(nn, "weight", shape, unit_normal); /* [V,C] */
+    const reel_var table = reel_nn_param_stored(nn, "weight", shape, unit_normal); /* [V,C] */
     reel_nn_end(nn);
     reel_var x = reel_embedding(nn->tape, table, input->ids, REEL_F32); /* [B,T,C] */
     reel_var bias = 0;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
-#include "support/golden.h"
+#include "support/golden_rig.h"
 #include "support/op_check.h"
 #include "tape/plan.h"
 
@@ -37,49 +37,35 @@ static void take_padding_from(golden *g, const char *name, const uint8_t *mask, 
 
 static void expect_golden(const char *folder, bool shared_bias, bool masked, reel_dtype compute,
                           reel_isa isa, double tol) {
-    golden g;
-    reel_env *env = op_test_env(2);
-    reel_tape *tape;
-    reel_plan *plan;
-    reel_kernel_table *table;
-    golden_open(&g, env, folder);
-    reel_params *params = golden_params_as(&g, compute);
-    assert_int_equal(reel_ops_tape_new(env, &tape), REEL_OK);
-    assert_int_equal(reel_cpu_table(env, isa, &table), REEL_OK);
-
+    golden_rig r;
+    golden_rig_open(&r, folder, compute, isa);
     reel_t5_config config = tiny;
     config.shared_bias = shared_bias;
-    const reel_tensor ids = golden_input(&g, "input_ids"),
-                      mask = golden_input(&g, "attention_mask");
+    const reel_tensor ids = golden_input(&r.g, "input_ids"),
+                      mask = golden_input(&r.g, "attention_mask");
     const int64_t B = ids.shape.dim[0], T = ids.shape.dim[1];
     int32_t *bucket = malloc((size_t)(T * T) * sizeof *bucket);
     uint8_t *keys = malloc((size_t)(B * T));
     reel_t5_buckets(&config, T, bucket);
     for (int64_t i = 0; i < B * T; i++)
         keys[i] = !masked || ((const int64_t *)mask.data)[i] != 0;
-    reel_nn nn = reel_nn_start(tape, params, compute);
+    reel_nn nn = reel_nn_start(r.tape, r.params, compute);
     const reel_t5_input input = {
-        .ids = reel_tape_input(tape, ids.dtype, ids.shape, "ids", ids.data),
-        .buckets = reel_tape_input(tape, REEL_I32, REEL_SHAPE(T, T), "buckets", bucket),
-        .key_mask = masked ? reel_tape_input(tape, REEL_U8, ids.shape, "mask", keys) : 0};
+        .ids = reel_tape_input(r.tape, ids.dtype, ids.shape, "ids", ids.data),
+        .buckets = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(T, T), "buckets", bucket),
+        .key_mask = masked ? reel_tape_input(r.tape, REEL_U8, ids.shape, "mask", keys) : 0};
     const reel_var out = reel_t5(&nn, &config, &input);
-    reel_tape_keep(tape, out);
-    if (reel_plan_new(tape, table, NULL, &plan) != REEL_OK || reel_plan_run(plan, NULL) != REEL_OK)
-        fail_msg("%s", reel_env_message(env));
-    golden_expect_all_used(params);
+    reel_tape_keep(r.tape, out);
+    golden_rig_run(&r);
+    golden_expect_all_used(r.params);
     const char *name = masked ? "last_hidden_state" : "last_hidden_state_nomask";
-    float *got = reel_plan_data(plan, out);
-    take_padding_from(&g, name, keys, B * T, config.d_model, got);
-    golden_expect(&g, name, REEL_F32, got, B * T * config.d_model, tol);
+    float *got = reel_plan_data(r.plan, out);
+    take_padding_from(&r.g, name, keys, B * T, config.d_model, got);
+    golden_expect(&r.g, name, REEL_F32, got, B * T * config.d_model, tol);
 
-    reel_plan_free(&plan);
-    reel_tape_free(&tape);
-    reel_kernel_table_free(env, &table);
-    reel_params_free(&params);
-    golden_close(&g);
     free(bucket);
     free(keys);
-    reel_env_free(&env);
+    golden_rig_close(&r);
 }
 
 static void test_t5_reproduces_the_reference(void **state) {

@@ -332,6 +332,10 @@ bool reel_wan_dit_has_planes(const reel_wan_dit_config *c) {
     return !c->image_dim && c->in_channels == c->out_channels + REEL_WAN_DIT_PLANES;
 }
 
+bool reel_wan_dit_takes_picture(const reel_wan_dit_config *c) {
+    return c->image_dim || (c->in_channels != c->out_channels && !reel_wan_dit_has_planes(c));
+}
+
 float reel_wan_dit_plane(int64_t i, int64_t n) {
     return (float)(2 * i + 1) / (float)n - 1;
 }

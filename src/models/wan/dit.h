@@ -46,6 +46,8 @@ REEL_MUST_USE reel_status reel_wan_dit_config_check(reel_env *env,
  * sky. */
 enum { REEL_WAN_DIT_PLANES = 2 };
 bool reel_wan_dit_has_planes(const reel_wan_dit_config *config);
+/* Whether it is shown a picture: in channels more than those two, or in rows of CLIP. */
+bool reel_wan_dit_takes_picture(const reel_wan_dit_config *config);
 /* What stands in a plane at row (or column) i of n: (2 i + 1) / n - 1. */
 float reel_wan_dit_plane(int64_t i, int64_t n);
 

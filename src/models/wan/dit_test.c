@@ -11,13 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/cpu.h"
 #include "ops/concat.h"
 #include "ops/grid.h"
 #include "ops/loss.h"
-#include "support/golden.h"
+#include "support/golden_rig.h"
 #include "support/op_check.h"
-#include "tape/plan.h"
 #include "tensor/tolerance.h"
 
 static const reel_wan_dit_config tiny = {.patch_size = {1, 2, 2},
@@ -33,55 +31,16 @@ static const reel_wan_dit_config tiny = {.patch_size = {1, 2, 2},
                                          .qk_norm = true,
                                          .eps = 1e-6};
 
-/* Everything a recording needs around it. */
-typedef struct rig {
-    reel_env *env;
-    reel_tape *tape;
-    reel_plan *plan;
-    reel_kernel_table *table;
-    reel_params *params;
-    golden g;
-} rig;
-
-static void open_rig(rig *r, const char *folder, reel_dtype compute, reel_isa isa) {
-    *r = (rig){.env = op_test_env(2)};
-    golden_open(&r->g, r->env, folder);
-    r->params = golden_params_as(&r->g, compute);
-    assert_int_equal(reel_ops_tape_new(r->env, &r->tape), REEL_OK);
-    assert_int_equal(reel_cpu_table(r->env, isa, &r->table), REEL_OK);
-}
-
-static void run_rig(rig *r) {
-    reel_plan_free(&r->plan);
-    if (reel_plan_new(r->tape, r->table, NULL, &r->plan) != REEL_OK ||
-        reel_plan_run(r->plan, NULL) != REEL_OK)
-        fail_msg("%s", reel_env_message(r->env));
-}
-
-static void close_rig(rig *r) {
-    reel_plan_free(&r->plan);
-    reel_tape_free(&r->tape);
-    reel_kernel_table_free(r->env, &r->table);
-    reel_params_free(&r->params);
-    golden_close(&r->g);
-    reel_env_free(&r->env);
-}
-
-static reel_var given(rig *r, const char *name) {
-    const reel_tensor x = golden_input(&r->g, name);
-    return reel_tape_input(r->tape, x.dtype, x.shape, name, x.data);
-}
-
 /* t of any shape as [R] */
-static reel_var levels(rig *r) {
+static reel_var levels(golden_rig *r) {
     const reel_tensor t = golden_input(&r->g, "timestep");
     return reel_tape_input(r->tape, REEL_F32, REEL_SHAPE(reel_tensor_count(&t)), "t", t.data);
 }
 
 static void expect_golden(const char *folder, const reel_wan_dit_config *config, reel_dtype compute,
                           reel_isa isa, double tol) {
-    rig r;
-    open_rig(&r, folder, compute, isa);
+    golden_rig r;
+    golden_rig_open(&r, folder, compute, isa);
     const reel_shape s = golden_input(&r.g, "hidden_states").shape;
     const int64_t f = s.dim[2], h = s.dim[3] / 2, w = s.dim[4] / 2;
     int32_t position[3 * 64];
@@ -91,15 +50,15 @@ static void expect_golden(const char *folder, const reel_wan_dit_config *config,
         .positions =
             reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(f * h * w, 3), "positions", position),
         .t = levels(&r),
-        .text = given(&r, "encoder_hidden_states"),
-        .image = config->image_dim ? given(&r, "encoder_hidden_states_image") : 0};
-    const reel_var out = reel_wan_dit(&nn, config, given(&r, "hidden_states"), &input);
+        .text = golden_rig_input(&r, "encoder_hidden_states"),
+        .image = config->image_dim ? golden_rig_input(&r, "encoder_hidden_states_image") : 0};
+    const reel_var out = reel_wan_dit(&nn, config, golden_rig_input(&r, "hidden_states"), &input);
     reel_tape_keep(r.tape, out);
-    run_rig(&r);
+    golden_rig_run(&r);
     golden_expect_all_used(r.params);
     const int64_t count = reel_shape_count(&reel_tape_value(r.tape, out)->shape);
     golden_expect(&r.g, "sample", REEL_F32, reel_plan_data(r.plan, out), count, tol);
-    close_rig(&r);
+    golden_rig_close(&r);
 }
 
 static void test_wan_dit_reproduces_the_reference(void **state) {
@@ -125,8 +84,8 @@ static void test_wan_dit_reproduces_the_reference(void **state) {
 /* The two clips of the golden case in one row, the second one with half of its text. */
 static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
     (void)state;
-    rig r;
-    open_rig(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_AMX);
+    golden_rig r;
+    golden_rig_open(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_AMX);
     const reel_tensor x = golden_input(&r.g, "hidden_states");
     const reel_tensor text = golden_input(&r.g, "encoder_hidden_states");
     const reel_tensor t = golden_input(&r.g, "timestep");
@@ -163,12 +122,12 @@ static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
     const reel_var packed =
         reel_wan_dit_tokens(&nn, &tiny, reel_concat(r.tape, clip, 2, 1), &input);
     reel_tape_keep(r.tape, packed);
-    run_rig(&r);
+    golden_rig_run(&r);
     const float *both = reel_plan_data(r.plan, packed);
     for (int i = 0; i < 2; i++)
         assert_true(reel_relative_l2(REEL_F32, both + i * T * 64, reel_plan_data(r.plan, alone[i]),
                                      T * 64) < 1e-5);
-    close_rig(&r);
+    golden_rig_close(&r);
 }
 
 /* ---- gradients ---- */
@@ -176,8 +135,8 @@ static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
 /* d loss along a random direction of all parameters, against central differences of it. */
 static void test_wan_dit_gradient_matches_central_differences(void **state) {
     (void)state;
-    rig r;
-    open_rig(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_PORTABLE);
+    golden_rig r;
+    golden_rig_open(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_PORTABLE);
     int32_t position[18 * 3];
     static float target[2 * 16 * 3 * 4 * 6];
     reel_wan_dit_positions(3, 2, 3, position);
@@ -186,14 +145,14 @@ static void test_wan_dit_gradient_matches_central_differences(void **state) {
     const reel_wan_dit_input input = {
         .positions = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(18, 3), "positions", position),
         .t = levels(&r),
-        .text = given(&r, "encoder_hidden_states")};
-    const reel_var out = reel_wan_dit(&nn, &tiny, given(&r, "hidden_states"), &input);
+        .text = golden_rig_input(&r, "encoder_hidden_states")};
+    const reel_var out = reel_wan_dit(&nn, &tiny, golden_rig_input(&r, "hidden_states"), &input);
     const reel_shape shape = reel_tape_value(r.tape, out)->shape;
     const reel_var loss =
         reel_mse(r.tape, out, reel_tape_input(r.tape, REEL_F32, shape, "target", target), 0);
     reel_tape_keep(r.tape, loss);
     reel_tape_backward(r.tape, loss);
-    run_rig(&r);
+    golden_rig_run(&r);
     for (int i = 0; i < reel_params_count(r.params); i++) {
         const reel_param *p = reel_params_at(r.params, i);
         const float *dp = reel_plan_data(r.plan, reel_tape_grad(r.tape, p->var));
@@ -226,7 +185,7 @@ static void test_wan_dit_gradient_matches_central_differences(void **state) {
         free(step);
         assert_int_equal(reel_plan_run(r.plan, NULL), REEL_OK);
     }
-    close_rig(&r);
+    golden_rig_close(&r);
 }
 
 static void test_wan_dit_refuses_what_does_not_fit(void **state) {
@@ -243,13 +202,14 @@ static void test_wan_dit_refuses_what_does_not_fit(void **state) {
     assert_int_equal(reel_wan_dit_config_check(env, &config), REEL_E_ARG);
     assert_non_null(strstr(reel_env_message(env), "added_kv_proj_dim must be 1536, got 0"));
     reel_env_free(&env);
-    rig r;
-    open_rig(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_AMX);
+    golden_rig r;
+    golden_rig_open(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_AMX);
     reel_nn nn = reel_nn_start(r.tape, r.params, REEL_F32);
-    const reel_wan_dit_input input = {.t = levels(&r), .image = given(&r, "hidden_states")};
-    assert_int_equal(reel_wan_dit(&nn, &tiny, given(&r, "hidden_states"), &input), 0);
+    const reel_wan_dit_input input = {.t = levels(&r),
+                                      .image = golden_rig_input(&r, "hidden_states")};
+    assert_int_equal(reel_wan_dit(&nn, &tiny, golden_rig_input(&r, "hidden_states"), &input), 0);
     assert_non_null(strstr(reel_env_message(r.env), "takes no image embeddings"));
-    close_rig(&r);
+    golden_rig_close(&r);
 }
 
 int main(void) {

@@ -24,6 +24,7 @@ typedef struct context {
     const reel_wan_vae_config *config;
     reel_wan_vae_caches *caches; /* NULL: nothing is carried on */
     bool first;                  /* nothing came before */
+    bool single;                 /* within a piece whose frames are made one by one */
 } context;
 
 static int64_t size(reel_nn *nn, reel_var x, int axis) {
@@ -39,9 +40,11 @@ static reel_dtype dtype_of(const reel_nn *nn, int64_t C) {
 
 /* ---- what is carried from piece to piece ---- */
 
-/* The frames before x, n of them: an input of this piece, or 0 when there are none. */
+/* The frames before x, n of them: an input of this piece, what an earlier frame of it has left, or
+ * 0 when there are none. */
 static reel_var cache_before(reel_nn *nn, const context *c, reel_var x, int64_t n) {
     if (!c->caches || c->first) return 0;
+    if (c->caches->next < c->caches->n) return c->caches->out[c->caches->next];
     const reel_value *v = reel_tape_value(nn->tape, x);
     reel_shape shape = v->shape;
     shape.dim[FRAMES] = n;
@@ -49,9 +52,41 @@ static reel_var cache_before(reel_nn *nn, const context *c, reel_var x, int64_t 
 }
 
 static void carry(reel_nn *nn, const context *c, reel_var in, reel_var out) {
-    if (!c->caches || reel_tape_status(nn->tape) != REEL_OK) return;
-    c->caches->in[c->caches->n] = in;
-    c->caches->out[c->caches->n++] = out;
+    reel_wan_vae_caches *k = c->caches;
+    if (!k || reel_tape_status(nn->tape) != REEL_OK) return;
+    const int i = k->next++;
+    if (i < k->n) { /* an earlier frame has come by here */
+        k->between[k->n_between] = k->out[i];
+        k->between_of[k->n_between++] = i;
+    } else {
+        k->in[i] = in;
+        k->n = i + 1;
+    }
+    k->out[i] = out;
+}
+
+void reel_wan_vae_cache_bind(reel_tape *tape, const reel_wan_vae_caches *caches, int i,
+                             void *memory) {
+    if (caches->in[i]) reel_tape_bind(tape, caches->in[i], memory);
+    if (caches->out[i]) reel_tape_bind(tape, caches->out[i], memory);
+    for (int k = 0; k < caches->n_between; k++)
+        if (caches->between_of[k] == i) reel_tape_bind(tape, caches->between[k], memory);
+}
+
+/* Whether n frames of so many elements are made one by one: temporaries of one frame are then all
+ * there is, and a frame is large enough to pay for packing weights once more. */
+static bool one_by_one(const context *c, int64_t n, int64_t elements) {
+    enum { LARGE = 8 << 20 }; /* from half of 832 x 480 on; none of 256 x 256 */
+    if (!c->caches || c->first || n < 2 || n > REEL_WAN_VAE_AT_ONCE) return false;
+    return elements >= (c->caches->single_from ? c->caches->single_from : LARGE);
+}
+
+/* The n frames of x, one by one. */
+static void frames_of(reel_nn *nn, reel_var x, int64_t n, reel_var *frame) {
+    int64_t ones[REEL_WAN_VAE_AT_ONCE];
+    for (int64_t i = 0; i < n; i++)
+        ones[i] = 1;
+    reel_split(nn->tape, x, FRAMES, ones, (int)n, frame);
 }
 
 /* ---- layers ---- */
@@ -310,8 +345,15 @@ static reel_var double_frames(reel_nn *nn, const context *c, reel_var x) {
 static reel_var upsample(reel_nn *nn, const context *c, reel_var x, int64_t O, bool temporal) {
     const reel_upsample_attr twice = {.factor = {1, 2, 2}, .layout = REEL_GRID_CHANNELS_LAST};
     if (temporal) x = double_frames(nn, c, x);
-    x = reel_upsample(nn->tape, &twice, x);
-    return conv(nn, c, "resample.1", x, O, &plane, dtype_of(nn, O));
+    const int64_t n = size(nn, x, FRAMES);
+    reel_var frame[REEL_WAN_VAE_AT_ONCE] = {x};
+    const bool alone = one_by_one(c, n, 4 * size(nn, x, 2) * size(nn, x, 3) * O);
+    if (alone) frames_of(nn, x, n, frame);
+    for (int i = 0; i < (alone ? n : 1); i++) {
+        frame[i] = reel_upsample(nn->tape, &twice, frame[i]);
+        frame[i] = conv(nn, c, "resample.1", frame[i], O, &plane, dtype_of(nn, O));
+    }
+    return alone ? reel_concat(nn->tape, frame, (int)n, FRAMES) : frame[0];
 }
 
 /* Channels repeated until they fill patches: [B,f,h,w,C] -> [B,f ft,2h,2w,O]. Of the first latent
@@ -351,6 +393,31 @@ static reel_var up_block(reel_nn *nn, const context *c, reel_var x, int64_t O, i
     return h;
 }
 
+/* The decoder from a level on: [B,f,h,w,C] -> patches [B,F,H/p,W/p,out] f32 */
+static reel_var levels_from(reel_nn *nn, const context *c, reel_var x, int level) {
+    const reel_wan_vae_config *g = c->config;
+    const int64_t dim = g->decoder_base_dim ? g->decoder_base_dim : g->base_dim;
+    const int last = (int)g->n_levels - 1;
+    const int64_t n = size(nn, x, FRAMES);
+    const int64_t elements = size(nn, x, 2) * size(nn, x, 3) * size(nn, x, CHANNELS);
+    if (!c->single && one_by_one(c, n, elements)) {
+        reel_var frame[REEL_WAN_VAE_AT_ONCE];
+        context single = *c;
+        single.single = true;
+        const int first_cache = c->caches->next;
+        frames_of(nn, x, n, frame);
+        for (int64_t i = 0; i < n; i++) {
+            c->caches->next = first_cache;
+            frame[i] = levels_from(nn, &single, frame[i], level);
+        }
+        return reel_concat(nn->tape, frame, (int)n, FRAMES);
+    }
+    x = up_block(nn, c, x, dim * g->dim_mult[last - level], level);
+    if (level < last) return levels_from(nn, c, x, level + 1);
+    x = norm_silu(nn, "norm_out", x);
+    return conv(nn, c, "conv_out", x, g->out_channels, &causal, REEL_F32);
+}
+
 /* [B,f,h,w,z] -> patches [B,F,H/p,W/p,out] f32 */
 static reel_var decoder(reel_nn *nn, const context *c, reel_var x) {
     const reel_wan_vae_config *g = c->config;
@@ -360,12 +427,47 @@ static reel_var decoder(reel_nn *nn, const context *c, reel_var x) {
     const int64_t C = dim * g->dim_mult[last];
     x = conv(nn, c, "conv_in", x, C, &causal, dtype_of(nn, C));
     x = mid_block(nn, c, x);
-    for (int i = 0; i <= last; i++)
-        x = up_block(nn, c, x, dim * g->dim_mult[last - i], i);
-    x = norm_silu(nn, "norm_out", x);
-    x = conv(nn, c, "conv_out", x, g->out_channels, &causal, REEL_F32);
+    x = levels_from(nn, c, x, 0);
     reel_nn_end(nn);
     return x;
+}
+
+/* ---- the linear path ---- */
+
+/* Not Wan's. A linear code of patches beside the networks, which then have to learn only what such
+ * a code leaves: a small model starts at the quality of its principal components. */
+static reel_fold_attr linear_patches(const reel_wan_vae_config *g) {
+    const int32_t t = (int32_t)reel_wan_vae_factor_t(g), s = (int32_t)reel_wan_vae_factor_s(g);
+    return (reel_fold_attr){
+        .patch = {t, s, s}, .order = REEL_FOLD_THWC, .layout = REEL_GRID_CHANNELS_LAST};
+}
+
+/* x [B,F,H,W,3] -> [B,f,h,w,z]. The first frame of a clip fills its patches by standing still. */
+static reel_var linear_code(reel_nn *nn, const context *c, reel_var x) {
+    const reel_fold_attr fold = linear_patches(c->config);
+    const reel_pad_attr still = {.before = {0, fold.patch[0] - 1}, .mode = REEL_PAD_REPLICATE};
+    if (c->first && fold.patch[0] > 1) x = reel_pad(nn->tape, x, still);
+    x = reel_space_to_depth(nn->tape, &fold, x);
+    return point_conv(nn, "linear_encoder", x, c->config->z_dim, 3, REEL_F32);
+}
+
+/* z [B,f,h,w,z] -> [B,F,H,W,3]. Of a clip's first patches the last frame is kept. */
+static reel_var linear_picture(reel_nn *nn, const context *c, reel_var z) {
+    const reel_wan_vae_config *g = c->config;
+    const reel_fold_attr fold = linear_patches(g);
+    const int64_t p = g->patch_size, t = fold.patch[0], s = fold.patch[1];
+    const int64_t P = t * s * s * g->out_channels / (p * p);
+    reel_var x = point_conv(nn, "linear_decoder", z, P, 3, REEL_F32); /* [B,f,h,w,P] */
+    x = reel_depth_to_space(nn->tape, &fold, x);                      /* [B,f t,H,W,3] */
+    return c->first ? reel_slice(nn->tape, x, FRAMES, t - 1, size(nn, x, FRAMES) - (t - 1)) : x;
+}
+
+/* The mean, the first half of moments [B,f,h,w,2z], with the linear code of x. */
+static reel_var add_linear_code(reel_nn *nn, const context *c, reel_var moments, reel_var x) {
+    reel_var parts[2];
+    reel_split_evenly(nn->tape, moments, CHANNELS, 2, parts);
+    parts[0] = reel_add(nn->tape, parts[0], linear_code(nn, c, x));
+    return reel_concat(nn->tape, parts, 2, CHANNELS);
 }
 
 /* ---- the model ---- */
@@ -397,32 +499,34 @@ static bool fits(reel_nn *nn, const reel_wan_vae_config *g, reel_var x, const ch
 }
 
 static void empty(reel_wan_vae_caches *caches) {
-    if (caches) caches->n = 0;
+    if (caches) caches->n = caches->n_between = caches->next = 0;
 }
 
 reel_var reel_wan_vae_encode_piece(reel_nn *nn, const reel_wan_vae_config *g, reel_var x,
                                    reel_wan_vae_piece piece, reel_wan_vae_caches *caches) {
-    const context c = {g, caches, piece == REEL_WAN_VAE_FIRST};
+    const context c = {.config = g, .caches = caches, .first = piece == REEL_WAN_VAE_FIRST};
     const int64_t p = g->patch_size;
     empty(caches);
     if (!fits(nn, g, x, "x", p > 0 ? g->in_channels / (p * p) : 0, reel_wan_vae_factor_t(g),
               reel_wan_vae_factor_s(g), piece))
         return 0;
     const reel_fold_attr fold = patches(g);
-    if (p > 1) x = reel_space_to_depth(nn->tape, &fold, x); /* [B,F,H/p,W/p,in] */
-    x = encoder(nn, &c, x);                                 /* [B,f,h,w,2z] */
-    return point_conv(nn, "quant_conv", x, 2 * g->z_dim, 3, REEL_F32);
+    reel_var h = p > 1 ? reel_space_to_depth(nn->tape, &fold, x) : x; /* [B,F,H/p,W/p,in] */
+    h = encoder(nn, &c, h);                                           /* [B,f,h,w,2z] */
+    h = point_conv(nn, "quant_conv", h, 2 * g->z_dim, 3, REEL_F32);
+    return g->linear_path ? add_linear_code(nn, &c, h, x) : h;
 }
 
 reel_var reel_wan_vae_decode_piece(reel_nn *nn, const reel_wan_vae_config *g, reel_var z,
                                    reel_wan_vae_piece piece, reel_wan_vae_caches *caches) {
-    const context c = {g, caches, piece == REEL_WAN_VAE_FIRST};
+    const context c = {.config = g, .caches = caches, .first = piece == REEL_WAN_VAE_FIRST};
     empty(caches);
     if (!fits(nn, g, z, "z", g->z_dim, 1, 1, piece)) return 0;
     const reel_fold_attr fold = patches(g);
     reel_var x = point_conv(nn, "post_quant_conv", z, g->z_dim, 3, REEL_F32); /* [B,f,h,w,z] */
-    x = decoder(nn, &c, x); /* [B,F,H/p,W/p,out] */
-    return g->patch_size > 1 ? reel_depth_to_space(nn->tape, &fold, x) : x;
+    x = decoder(nn, &c, x);                                             /* [B,F,H/p,W/p,out] */
+    if (g->patch_size > 1) x = reel_depth_to_space(nn->tape, &fold, x); /* [B,F,H,W,3] */
+    return g->linear_path ? reel_add(nn->tape, x, linear_picture(nn, &c, z)) : x;
 }
 
 /* Between [B,C,F,H,W] and [B,F,H,W,C]. */

@@ -22,6 +22,8 @@ enum {
     REEL_WAN_VAE_BLOCKS = 8,     /* most of num_res_blocks */
     /* a cache for each causal convolution: two a residual block, the ends, one a resampling */
     REEL_WAN_VAE_CACHES = REEL_WAN_VAE_LEVELS * (2 * (REEL_WAN_VAE_BLOCKS + 1) + 1) + 6,
+    REEL_WAN_VAE_AT_ONCE = 16, /* most frames of a piece that are made one by one */
+    REEL_WAN_VAE_BETWEEN = REEL_WAN_VAE_CACHES * (REEL_WAN_VAE_AT_ONCE - 1),
 };
 
 /* Field names of config.json. attn_scales must be empty there and dropout is not applied. */
@@ -38,6 +40,7 @@ typedef struct reel_wan_vae_config {
     int64_t patch_size;                /* 1 (null): none */
     int64_t scale_factor_temporal;     /* 0: not given, else what factor_t must be */
     int64_t scale_factor_spatial;      /* likewise */
+    bool linear_path; /* reel's own: a linear code of patches beside the networks */
     float latents_mean[REEL_WAN_VAE_CHANNELS], latents_std[REEL_WAN_VAE_CHANNELS]; /* [z_dim] */
 } reel_wan_vae_config;
 
@@ -74,11 +77,25 @@ reel_var reel_wan_vae_decode(reel_nn *nn, const reel_wan_vae_config *config, ree
 /* What has to be carried from one piece of a clip to the next: cache i is read as in[i] (0 in a
  * first piece) and written as out[i]. Both may be bound to the same memory: each piece reads a
  * cache before it writes it. out[i] is 0 where a piece leaves a cache as it is; all caches are to
- * be zero before a first piece. */
+ * be zero before a first piece.
+ *
+ * The large grids of a decoder's piece are made frame by frame, so that one frame is what its
+ * temporaries take. Cache i then has values in between, too, each written after the one before it
+ * has been read: to be bound to the same memory, or each would be a copy of its own. */
 typedef struct reel_wan_vae_caches {
     int n;
     reel_var in[REEL_WAN_VAE_CACHES], out[REEL_WAN_VAE_CACHES];
+    int n_between;
+    reel_var between[REEL_WAN_VAE_BETWEEN];
+    int between_of[REEL_WAN_VAE_BETWEEN]; /* cache */
+    int next;                             /* while recording: the cache that comes next */
+    int64_t single_from; /* set before recording: the elements of a frame from which on frames are
+                          * made one by one; 0: where it pays */
 } reel_wan_vae_caches;
+
+/* Binds in[i], out[i] and what is between them to memory, where they are. */
+void reel_wan_vae_cache_bind(reel_tape *tape, const reel_wan_vae_caches *caches, int i,
+                             void *memory);
 
 typedef enum reel_wan_vae_piece {
     REEL_WAN_VAE_FIRST, /* 1 + k factor_t frames, 1 + k latents */

@@ -72,7 +72,7 @@ static int64_t bytes_of(const reel_tape *t, reel_var var) {
 static reel_status lay_out_caches(reel_wan_vae_stream *s, const int64_t size[2]) {
     if (s->cache_size[HEIGHT] == size[HEIGHT] && s->cache_size[WIDTH] == size[WIDTH])
         return REEL_OK;
-    reel_wan_vae_caches caches;
+    reel_wan_vae_caches caches = {.single_from = s->options.single_from};
     const reel_status status = record(s, REEL_WAN_VAE_NEXT, size, &caches);
     if (status != REEL_OK) return status;
     int64_t bytes = 0;
@@ -101,14 +101,12 @@ static reel_status prepare(reel_wan_vae_stream *s, reel_wan_vae_piece piece,
         s->planned[WIDTH] == size[WIDTH])
         return REEL_OK;
     reel_plan_free(&s->plan);
-    reel_wan_vae_caches caches;
+    reel_wan_vae_caches caches = {.single_from = s->options.single_from};
     reel_status status = lay_out_caches(s, size);
     if (status == REEL_OK) status = record(s, piece, size, &caches);
     if (status != REEL_OK) return status;
-    for (int i = 0; i < caches.n; i++) {
-        if (caches.in[i]) reel_tape_bind(s->tape, caches.in[i], s->cache + s->cache_at[i]);
-        if (caches.out[i]) reel_tape_bind(s->tape, caches.out[i], s->cache + s->cache_at[i]);
-    }
+    for (int i = 0; i < caches.n; i++)
+        reel_wan_vae_cache_bind(s->tape, &caches, i, s->cache + s->cache_at[i]);
     s->piece = piece;
     memcpy(s->planned, size, sizeof s->planned);
     return reel_plan_new(s->tape, s->options.table, NULL, &s->plan);

@@ -27,7 +27,8 @@ typedef struct reel_wan_vae_stream_options {
     /* The edges of a tile and the way from one to the next, in pixels: multiples of factor_s, the
      * stride at most the tile. 0: the frame in one piece along that edge. */
     int64_t tile_height, tile_width, stride_height, stride_width;
-    bool raw; /* latents as the model has them, not normalised */
+    bool raw;            /* latents as the model has them, not normalised */
+    int64_t single_from; /* as in reel_wan_vae_caches; 0: where it pays */
 } reel_wan_vae_stream_options;
 
 /* What a stream holds while it runs. */

@@ -19,8 +19,11 @@
 
 enum { MOST = 17 * 64 * 64 * 3 };
 
-/* A small VAE of each generation with random weights. */
-static reel_wan_vae_config small(bool residual) {
+typedef enum kind { PLAIN, RESIDUAL, LINEAR, KINDS } kind;
+
+/* A small VAE of each generation, and of the second with a linear path, with random weights. */
+static reel_wan_vae_config small(kind which) {
+    const bool residual = which != PLAIN;
     reel_wan_vae_config c = {.base_dim = 8,
                              .z_dim = 4,
                              .n_levels = 3,
@@ -30,7 +33,8 @@ static reel_wan_vae_config small(bool residual) {
                              .is_residual = residual,
                              .in_channels = residual ? 12 : 3,
                              .out_channels = residual ? 12 : 3,
-                             .patch_size = residual ? 2 : 1};
+                             .patch_size = residual ? 2 : 1,
+                             .linear_path = which == LINEAR};
     for (int i = 0; i < 4; i++) {
         c.latents_mean[i] = 0.25f * (float)i - 0.5f;
         c.latents_std[i] = 1 + 0.5f * (float)i;
@@ -63,8 +67,8 @@ static reel_var record(rig *r, bool decode, reel_shape shape, const float *x) {
 }
 
 /* isa REEL_ISA_COUNT: the reference kernels. */
-static void open_rig(rig *r, bool residual, reel_dtype compute, reel_isa isa) {
-    *r = (rig){.env = op_test_env(2), .config = small(residual), .compute = compute};
+static void open_rig(rig *r, kind which, reel_dtype compute, reel_isa isa) {
+    *r = (rig){.env = op_test_env(2), .config = small(which), .compute = compute};
     must(r, isa == REEL_ISA_COUNT ? reel_ops_reference_table(r->env, &r->table)
                                   : reel_cpu_table(r->env, isa, &r->table));
     must(r, reel_ops_tape_new(r->env, &r->tape));
@@ -135,10 +139,12 @@ static reel_status give_frames(void *context, int64_t first, int64_t n, float *p
 
 /* ---- the whole, piece by piece ---- */
 
-static void expect_decoded_alike(bool residual, reel_dtype compute, reel_isa isa) {
+/* single_from: see reel_wan_vae_stream_options. */
+static void expect_decoded_alike(kind which, reel_dtype compute, reel_isa isa,
+                                 int64_t single_from) {
     static float z[3 * 2 * 3 * 4], flat[3 * 2 * 3 * 4], whole[MOST], pieces[MOST];
     rig r;
-    open_rig(&r, residual, compute, isa);
+    open_rig(&r, which, compute, isa);
     const int64_t fs = reel_wan_vae_factor_s(&r.config), H = 2 * fs, W = 3 * fs;
     tape_rig_fill(z, 3 * 2 * 3 * 4, 5);
     swap_axes(z, 4, 3 * 2 * 3, flat);
@@ -146,7 +152,8 @@ static void expect_decoded_alike(bool residual, reel_dtype compute, reel_isa isa
     const int64_t count = 9 * H * W * 3;
     for (int64_t i = 0; i < count; i++)
         whole[i] = whole[i] < -1 ? -1 : whole[i] > 1 ? 1 : whole[i];
-    const reel_wan_vae_stream_options options = options_of(&r, H, W);
+    reel_wan_vae_stream_options options = options_of(&r, H, W);
+    options.single_from = single_from;
     must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
     for (int clip = 0; clip < 2; clip++) { /* the second one must not see the first */
         film f = {.pixels = pieces, .frame = H * W * 3};
@@ -158,11 +165,11 @@ static void expect_decoded_alike(bool residual, reel_dtype compute, reel_isa isa
     close_rig(&r);
 }
 
-static void expect_encoded_alike(bool residual, reel_dtype compute, reel_isa isa) {
+static void expect_encoded_alike(kind which, reel_dtype compute, reel_isa isa) {
     static float x[MOST], moments[3 * 2 * 3 * 8], both[3 * 2 * 3 * 8], mean[3 * 2 * 3 * 4],
         logvar[3 * 2 * 3 * 4];
     rig r;
-    open_rig(&r, residual, compute, isa);
+    open_rig(&r, which, compute, isa);
     const int64_t fs = reel_wan_vae_factor_s(&r.config), H = 2 * fs, W = 3 * fs, n = 3 * 2 * 3;
     tape_rig_fill(x, 9 * H * W * 3, 6);
     run_whole(&r, false, REEL_SHAPE(1, 9, H, W, 3), x, moments);
@@ -180,19 +187,87 @@ static void expect_encoded_alike(bool residual, reel_dtype compute, reel_isa isa
 static void test_wan_vae_stream_gives_the_bytes_of_the_whole(void **state) {
     (void)state;
     for (int isa = 0; isa <= (int)REEL_ISA_COUNT; isa++)
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 2 * KINDS; k++) {
             const bool reference = isa == (int)REEL_ISA_COUNT; /* slow: once is enough */
             if (reference ? k > 0 : isa > (int)reel_isa_detect()) continue;
-            expect_decoded_alike(k & 1, k & 2 ? REEL_BF16 : REEL_F32, (reel_isa)isa);
-            expect_encoded_alike(k & 1, k & 2 ? REEL_BF16 : REEL_F32, (reel_isa)isa);
+            const reel_dtype compute = k < KINDS ? REEL_F32 : REEL_BF16;
+            expect_decoded_alike((kind)(k % KINDS), compute, (reel_isa)isa, 0);
+            expect_encoded_alike((kind)(k % KINDS), compute, (reel_isa)isa);
         }
+}
+
+/* The linear path adds a product of patches: without the networks' last layers it is all there is,
+ * and one of its weights moves one pixel, or one latent. */
+static void test_wan_vae_linear_path_codes_patches(void **state) {
+    (void)state;
+    enum { S = 8, P = 4 * S * S * 3, Z = 4 };
+    static float x[5 * S * S * 3], y[5 * S * S * 3], moments[2 * 2 * Z], z[2 * Z];
+    rig r;
+    open_rig(&r, LINEAR, REEL_F32, REEL_ISA_COUNT);
+    for (int i = 0; i < reel_params_count(r.params); i++) {
+        const reel_param *p = reel_params_at(r.params, i);
+        memset(p->data, 0, (size_t)reel_shape_count(&p->shape) * sizeof(float));
+    }
+    float *into = reel_params_find(r.params, "linear_encoder.weight")->data; /* [Z,P] */
+    float *back = reel_params_find(r.params, "linear_decoder.weight")->data; /* [P,Z] */
+    float *mean = reel_params_find(r.params, "linear_decoder.bias")->data;   /* [P] */
+    const int64_t at = ((2 * S + 3) * S + 5) * 3 + 1; /* frame 2, row 3, column 5, green */
+    into[2 * P + at] = 3;
+    back[at * Z + 2] = 0.5f;
+    mean[3 * S * S * 3] = 0.25f; /* of the last frame of a patch, the first pixel's red */
+    tape_rig_fill(x, 5 * S * S * 3, 8);
+    run_whole(&r, false, REEL_SHAPE(1, 5, S, S, 3), x, moments);
+    const float *first = x + at % (S * S * 3); /* the first frame stands still */
+    const float *third = x + S * S * 3 + at;   /* frame 2 of the patch behind it */
+    for (int k = 0; k < 2 * Z; k++) {
+        assert_true(fabsf(moments[k] - (k == 2 ? 3 * *first : 0)) < 1e-6f);
+        assert_true(fabsf(moments[2 * Z + k] - (k == 2 ? 3 * *third : 0)) < 1e-6f);
+    }
+    z[2] = 1, z[Z + 2] = -2;
+    run_whole(&r, true, REEL_SHAPE(1, 2, 1, 1, Z), z, y);
+    for (int64_t i = 0; i < 5 * S * S * 3; i++) {
+        const bool corner = i == 0 || i == 4 * S * S * 3; /* the last frame of each patch */
+        const float wanted = i == S * S * 3 + at ? -1.0f : corner ? 0.25f : 0;
+        assert_true(fabsf(y[i] - wanted) < 1e-6f);
+    }
+    close_rig(&r);
+}
+
+/* From 1 element on all of a piece's frames are made one by one, once there are two; from 6400 on
+ * those of the largest grids. */
+static void test_wan_vae_stream_gives_the_same_bytes_frame_by_frame(void **state) {
+    (void)state;
+    for (int k = 0; k < 2 * KINDS; k++)
+        for (int i = 0; i < 2; i++)
+            expect_decoded_alike((kind)(k % KINDS), k < KINDS ? REEL_F32 : REEL_BF16,
+                                 reel_isa_detect(), i ? 6400 : 1);
+}
+
+/* Most of what a decoder's piece takes is its largest grids: of one frame instead of four. What is
+ * carried from frame to frame lies where it is carried from piece to piece, so it takes nothing. */
+static void test_wan_vae_stream_takes_less_frame_by_frame(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r, PLAIN, REEL_BF16, reel_isa_detect());
+    reel_wan_vae_stream_stats stats[2];
+    for (int i = 0; i < 2; i++) {
+        reel_wan_vae_stream_options options = options_of(&r, 256, 256);
+        options.single_from = i ? 1 : INT64_MAX;
+        must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+        stats[i] = reel_wan_vae_stream_get_stats(r.stream);
+        reel_wan_vae_stream_close(&r.stream);
+    }
+    assert_int_equal(stats[0].cache_bytes, stats[1].cache_bytes);
+    assert_true(stats[0].flops == stats[1].flops);
+    assert_true(stats[1].plan_bytes < stats[0].plan_bytes * 3 / 4);
+    close_rig(&r);
 }
 
 static void test_wan_vae_stream_normalises_latents(void **state) {
     (void)state;
     static float x[8 * 8 * 3], raw[2][4 * 4], normal[2][4 * 4];
     rig r;
-    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
     tape_rig_fill(x, 8 * 8 * 3, 9);
     for (int pass = 0; pass < 2; pass++) {
         reel_wan_vae_stream_options options = options_of(&r, 8, 8);
@@ -236,7 +311,7 @@ static void test_wan_vae_tiles_fade_into_the_whole(void **state) {
     static float x[5 * 64 * 96 * 3], back[2][5 * 64 * 96 * 3], mean[2][4 * 2 * 16 * 24];
     reel_wan_vae_stream_stats stats[2][2];
     rig r;
-    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
     close_branches(&r);
     smooth(x, 5 * 64, 96 * 3);
     for (int tiled = 0; tiled < 2; tiled++) {
@@ -277,7 +352,7 @@ static void test_wan_vae_tiles_add_up_to_one(void **state) {
     (void)state;
     static float z[4 * 2 * 8 * 16], back[5 * 32 * 64 * 3];
     rig r;
-    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
     reel_param *w = reel_params_find(r.params, "decoder.conv_out.weight");
     reel_param *b = reel_params_find(r.params, "decoder.conv_out.bias");
     memset(w->data, 0, (size_t)reel_shape_count(&w->shape) * sizeof(float));
@@ -311,7 +386,7 @@ static void test_wan_vae_stream_refuses_sizes_that_do_not_fit(void **state) {
     float few[64] = {0};
     int64_t n = 0;
     rig r;
-    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
     reel_wan_vae_stream_options o = options_of(&r, 30, 64);
     expect_refused(&r, o, "height must be a multiple of 4 in 4..65536, got 30");
     o = options_of(&r, 32, 0);
@@ -352,7 +427,7 @@ static reel_status both_ways(rig *r) {
 static void test_wan_vae_stream_survives_failing_allocations(void **state) {
     (void)state;
     rig r;
-    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
     const int64_t held = r.env->allocator.bytes;
     int k = 1;
     for (;; k++) {
@@ -381,7 +456,7 @@ static void test_wan_vae_stream_stops_when_told_to(void **state) {
     static float z[4 * 4 * 2 * 2];
     int64_t last = -1;
     rig r;
-    open_rig(&r, false, REEL_F32, REEL_ISA_AMX);
+    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
     const reel_wan_vae_stream_options o = options_of(&r, 8, 8);
     must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
     assert_int_equal(reel_wan_vae_decoder_run(r.stream, z, 4, cancel, &last), REEL_E_CANCELLED);
@@ -392,6 +467,9 @@ static void test_wan_vae_stream_stops_when_told_to(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wan_vae_stream_gives_the_bytes_of_the_whole),
+        cmocka_unit_test(test_wan_vae_linear_path_codes_patches),
+        cmocka_unit_test(test_wan_vae_stream_gives_the_same_bytes_frame_by_frame),
+        cmocka_unit_test(test_wan_vae_stream_takes_less_frame_by_frame),
         cmocka_unit_test(test_wan_vae_stream_normalises_latents),
         cmocka_unit_test(test_wan_vae_tiles_fade_into_the_whole),
         cmocka_unit_test(test_wan_vae_tiles_add_up_to_one),

@@ -12,53 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/cpu.h"
 #include "ops/elementwise.h"
 #include "ops/loss.h"
-#include "support/golden.h"
+#include "support/golden_rig.h"
 #include "support/op_check.h"
 #include "support/tape_rig.h"
-#include "tape/plan.h"
 #include "tensor/tolerance.h"
-
-/* Everything a recording needs around it. */
-typedef struct rig {
-    reel_env *env;
-    reel_tape *tape;
-    reel_plan *plan;
-    reel_kernel_table *table;
-    reel_params *params;
-    golden g;
-} rig;
-
-static void open_rig(rig *r, const char *folder, reel_dtype compute, reel_isa isa) {
-    *r = (rig){.env = op_test_env(2)};
-    golden_open(&r->g, r->env, folder);
-    r->params = golden_params_as(&r->g, compute);
-    assert_int_equal(reel_ops_tape_new(r->env, &r->tape), REEL_OK);
-    assert_int_equal(reel_cpu_table(r->env, isa, &r->table), REEL_OK);
-}
-
-static void run_rig(rig *r) {
-    reel_plan_free(&r->plan);
-    if (reel_plan_new(r->tape, r->table, NULL, &r->plan) != REEL_OK ||
-        reel_plan_run(r->plan, NULL) != REEL_OK)
-        fail_msg("%s", reel_env_message(r->env));
-}
-
-static void close_rig(rig *r) {
-    reel_plan_free(&r->plan);
-    reel_tape_free(&r->tape);
-    reel_kernel_table_free(r->env, &r->table);
-    reel_params_free(&r->params);
-    golden_close(&r->g);
-    reel_env_free(&r->env);
-}
-
-static reel_var given(rig *r, const char *name) {
-    const reel_tensor x = golden_input(&r->g, name);
-    return reel_tape_input(r->tape, x.dtype, x.shape, name, x.data);
-}
 
 /* The cases' configurations. */
 static reel_wan_vae_config tiny(int64_t base_dim) {
@@ -100,7 +59,7 @@ static void scope_of(const char *name, char path[64]) {
 }
 
 /* What the last record at or below a scope made. */
-static reel_var made_in(rig *r, const char *scope) {
+static reel_var made_in(golden_rig *r, const char *scope) {
     reel_var made = 0;
     char path[REEL_NN_NAME_BYTES];
     const size_t n = strlen(scope);
@@ -115,7 +74,7 @@ static reel_var made_in(rig *r, const char *scope) {
 
 /* Intermediate `name`, [1,C,n,h,w] of the piece it is marked with, against frames of the whole
  * clip's value [1,F,h,w,C]. */
-static void expect_intermediate(rig *r, const char *name, double tol) {
+static void expect_intermediate(golden_rig *r, const char *name, double tol) {
     char path[64];
     reel_tensor want;
     scope_of(name, path);
@@ -137,7 +96,7 @@ static void expect_intermediate(rig *r, const char *name, double tol) {
     free(got);
 }
 
-static void keep_intermediates(rig *r, bool check, char part, double tol) {
+static void keep_intermediates(golden_rig *r, bool check, char part, double tol) {
     for (int64_t i = 0; i < reel_safetensors_count(r->g.outputs); i++) {
         const char *name = reel_safetensors_at(r->g.outputs, i)->name;
         char path[64];
@@ -150,36 +109,37 @@ static void keep_intermediates(rig *r, bool check, char part, double tol) {
     }
 }
 
-static void expect_output(rig *r, const char *name, reel_var var, double tol) {
+static void expect_output(golden_rig *r, const char *name, reel_var var, double tol) {
     const reel_value *v = reel_tape_value(r->tape, var);
     golden_expect(&r->g, name, v->dtype, reel_plan_data(r->plan, var), reel_shape_count(&v->shape),
                   tol);
 }
 
 static void expect_golden(const golden_case *g, reel_dtype compute, reel_isa isa, double tol) {
-    rig r;
-    open_rig(&r, g->folder, compute, isa);
+    golden_rig r;
+    golden_rig_open(&r, g->folder, compute, isa);
     reel_var logvar = 0;
     reel_nn nn = reel_nn_start(r.tape, r.params, compute);
-    const reel_var mean = reel_wan_vae_encode(&nn, &g->config, given(&r, "video"), &logvar);
+    const reel_var mean =
+        reel_wan_vae_encode(&nn, &g->config, golden_rig_input(&r, "video"), &logvar);
     reel_tape_keep(r.tape, mean);
     reel_tape_keep(r.tape, logvar);
     keep_intermediates(&r, false, 'e', 0);
-    run_rig(&r);
+    golden_rig_run(&r);
     expect_output(&r, "mu", mean, tol);
     expect_output(&r, "logvar", logvar, tol);
     keep_intermediates(&r, true, 'e', tol);
 
     reel_tape_reset(r.tape);
     reel_params_begin_recording(r.params);
-    const reel_var video = reel_wan_vae_decode(&nn, &g->config, given(&r, g->latent));
+    const reel_var video = reel_wan_vae_decode(&nn, &g->config, golden_rig_input(&r, g->latent));
     reel_tape_keep(r.tape, video);
     keep_intermediates(&r, false, 'd', 0);
-    run_rig(&r);
+    golden_rig_run(&r);
     golden_expect_all_used(r.params);
     expect_output(&r, "decoded", video, tol);
     keep_intermediates(&r, true, 'd', tol);
-    close_rig(&r);
+    golden_rig_close(&r);
 }
 
 static void test_wan_vae_reproduces_the_reference(void **state) {
@@ -200,9 +160,9 @@ static void test_wan_vae_reproduces_the_reference(void **state) {
 static void test_wan_vae_decodes_what_the_pipeline_denoised(void **state) {
     (void)state;
     enum { Z = 4 * 3 * 4 * 6 };
-    rig r;
+    golden_rig r;
     float latent[Z];
-    open_rig(&r, "tests/golden/wan_pipeline_t2v", REEL_F32, REEL_ISA_AMX);
+    golden_rig_open(&r, "tests/golden/wan_pipeline_t2v", REEL_F32, REEL_ISA_AMX);
     reel_wan_vae_config config = tiny(3);
     const float mean[4] = {0.2f, -0.1f, 0.4f, -0.5f}, std[4] = {1.2f, 0.7f, 1.1f, 0.9f};
     memcpy(config.latents_mean, mean, sizeof mean);
@@ -219,15 +179,15 @@ static void test_wan_vae_decodes_what_the_pipeline_denoised(void **state) {
     const reel_var video = reel_wan_vae_decode(&nn, &config, z);
     reel_nn_end(&nn);
     reel_tape_keep(r.tape, video);
-    run_rig(&r);
+    golden_rig_run(&r);
     expect_output(&r, "video", video, 1e-4);
-    close_rig(&r);
+    golden_rig_close(&r);
 }
 
 /* ---- gradients ---- */
 
 /* mse of what comes back of a clip, and of its logvar, both to zero. */
-static reel_var record_loss(rig *r, const reel_wan_vae_config *config, const float *clip,
+static reel_var record_loss(golden_rig *r, const reel_wan_vae_config *config, const float *clip,
                             const float *zeros) {
     reel_var logvar = 0;
     const reel_shape shape = REEL_SHAPE(1, 3, 5, 32, 16);
@@ -243,7 +203,7 @@ static reel_var record_loss(rig *r, const reel_wan_vae_config *config, const flo
 
 /* The slope of the loss along dp, the gradient of p, whose squared length is squares, by central
  * differences: forward alone, in r->plan. */
-static double slope_along(rig *r, const reel_param *p, const float *dp, double squares,
+static double slope_along(golden_rig *r, const reel_param *p, const float *dp, double squares,
                           reel_var loss) {
     const int64_t n = reel_shape_count(&p->shape);
     float *w = p->data, *old = malloc((size_t)n * sizeof *old);
@@ -262,7 +222,7 @@ static double slope_along(rig *r, const reel_param *p, const float *dp, double s
 }
 
 /* All gradients, one behind the other in the order of the store. The caller frees them. */
-static float *gradients(rig *r) {
+static float *gradients(golden_rig *r) {
     float *all = malloc((size_t)reel_params_elements(r->params) * sizeof *all), *to = all;
     for (int i = 0; i < reel_params_count(r->params); i++) {
         const reel_param *p = reel_params_at(r->params, i);
@@ -277,20 +237,20 @@ static float *gradients(rig *r) {
 
 /* Every fifth parameter from `from` on. */
 static void expect_gradients(const char *folder, const reel_wan_vae_config *config, int from) {
-    rig r;
+    golden_rig r;
     static float clip[3 * 5 * 32 * 16], zeros[3 * 5 * 32 * 16];
     tape_rig_fill(clip, 3 * 5 * 32 * 16, 7);
-    open_rig(&r, folder, REEL_F32, REEL_ISA_AMX);
+    golden_rig_open(&r, folder, REEL_F32, REEL_ISA_AMX);
     reel_tape_set_training(r.tape, true);
     reel_var loss = record_loss(&r, config, clip, zeros);
     reel_tape_backward(r.tape, loss);
-    run_rig(&r);
+    golden_rig_run(&r);
     float *all = gradients(&r);
     const float *dp = all;
     reel_tape_reset(r.tape);
     loss = record_loss(&r, config, clip, zeros);
     reel_tape_keep(r.tape, loss);
-    run_rig(&r);
+    golden_rig_run(&r);
     for (int i = 0; i < reel_params_count(r.params); i++) {
         const reel_param *p = reel_params_at(r.params, i);
         const int64_t n = reel_shape_count(&p->shape);
@@ -306,7 +266,7 @@ static void expect_gradients(const char *folder, const reel_wan_vae_config *conf
         dp += n;
     }
     free(all);
-    close_rig(&r);
+    golden_rig_close(&r);
 }
 
 static void test_wan_vae_gradient_matches_central_differences(void **state) {
@@ -352,29 +312,29 @@ static void test_wan_vae_config_refuses_what_cannot_be(void **state) {
 
 static void test_wan_vae_refuses_clips_that_do_not_fit(void **state) {
     (void)state;
-    rig r;
+    golden_rig r;
     const reel_wan_vae_config config = tiny(4);
     const reel_shape shapes[] = {
         REEL_SHAPE(1, 3, 4, 16, 16), REEL_SHAPE(1, 3, 5, 12, 16), REEL_SHAPE(1, 4, 5, 16, 16),
         REEL_SHAPE(1, 3, 5, 16, 4),  REEL_SHAPE(1, 3, 0, 16, 16),
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        open_rig(&r, "tests/golden/wan_vae_5f", REEL_F32, REEL_ISA_AMX);
+        golden_rig_open(&r, "tests/golden/wan_vae_5f", REEL_F32, REEL_ISA_AMX);
         reel_nn nn = reel_nn_start(r.tape, r.params, REEL_F32);
         reel_var logvar;
         const reel_var x = reel_tape_input(r.tape, REEL_F32, shapes[i], "x", NULL);
         assert_int_equal(reel_wan_vae_encode(&nn, &config, x, &logvar), 0);
         assert_non_null(strstr(reel_env_message(r.env), "x needs [B,4n+1,8h,8w,3], got ["));
-        close_rig(&r);
+        golden_rig_close(&r);
     }
-    open_rig(&r, "tests/golden/wan_vae_5f", REEL_F32, REEL_ISA_AMX);
+    golden_rig_open(&r, "tests/golden/wan_vae_5f", REEL_F32, REEL_ISA_AMX);
     reel_nn nn = reel_nn_start(r.tape, r.params, REEL_F32);
     const reel_wan_vae_config wide = tiny(8);
     const reel_var z = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, 4, 1, 2, 2), "z", NULL);
     assert_int_equal(reel_wan_vae_decode(&nn, &wide, z), 0);
     assert_non_null(strstr(reel_env_message(r.env),
                            "parameter decoder.conv_in.weight must be [32,4,3,3,3], got [16,"));
-    close_rig(&r);
+    golden_rig_close(&r);
 }
 
 static void test_wan_vae_normalises_latents_by_channel(void **state) {
