@@ -249,8 +249,16 @@ typedef enum reel_task_kind {
     REEL_TASK_CONNECT,  /* clip[0] and clip[1], untouched; length is what comes between them */
     REEL_TASK_LOOP,     /* clip[0], untouched; length is the way from its end to its beginning */
     REEL_TASK_EDIT,     /* clip[0], noised up to `strength` and made anew from there */
+    REEL_TASK_BLEND,    /* clip[0] turning into clip[1] along `curve`, as long as the shorter one */
 } reel_task_kind;
 
+/* How much of a blend is clip[1] at a time: a point of a line. */
+typedef struct reel_curve_point {
+    double at;     /* 0, the first frame, to 1, the last */
+    double weight; /* 0, all of clip[0], to 1, all of clip[1] */
+} reel_curve_point;
+
+/* A picture a frame of the result is to look like. */
 /* A picture a frame of the result is to look like, or a part of a clip for as many frames. */
 typedef struct reel_keyframe {
     int64_t frame; /* from 0; negative: from the end, -1 is the last */
@@ -292,6 +300,13 @@ typedef struct reel_generate_request {
     const reel_lora *lora;    /* [n_loras], of the transformer, one after another */
     int n_loras;
 
+    /* What is longer than a model makes at once is made in windows, in memory that does not depend
+     * on the length: each is given the end of the one before. Lengths in frames. */
+    int64_t window;       /* made at once; 0: the model's own length, for what is too long */
+    int64_t context;      /* of it, taken from the window before; 0: a third */
+    int64_t anchor;       /* of it, taken from the first window, before those; 0: none */
+    double context_noise; /* 0..1: the noise level up to which both are shown to the model */
+
     reel_task_kind task;
     bool letterbox; /* what has another shape gets black bars; false: it is cropped */
     const reel_keyframe *keyframe; /* [n_keyframes], of ANIMATE */
@@ -299,8 +314,14 @@ typedef struct reel_generate_request {
     const char *clip[2]; /* files; frames that stay untouched do so when width and height are 0, or
                             those of the clip */
     bool backward;       /* EXTEND goes on before the clip's beginning; false: behind its end */
-    double strength;     /* of EDIT: above 0, where nothing changes, to 1, where nothing stays */
-    const char *mask;    /* of EDIT: a picture, white where the clip changes; NULL: everywhere */
+    double keep_from_s, keep_to_s; /* of EXTEND: only this part of the clip is kept, when the second
+                                      is above the first */
+    const reel_curve_point *curve; /* [n_curve] of BLEND, at rising from 0 to 1 */
+    int n_curve;
+    double
+        strength; /* of EDIT and BLEND: above 0, where nothing changes, to 1, where nothing stays */
+    const char *mask; /* of EDIT: a picture or a clip, white where the clip changes; NULL:
+                         everywhere */
 } reel_generate_request;
 
 /* Every field at its default; model, prompt and output are NULL. */
@@ -316,6 +337,8 @@ typedef struct reel_generate_settings {
     const char *type; /* of the transformer's weights: "bf16" */
     int64_t seed;
     int64_t tokens;        /* the transformer's, of one pass */
+    int64_t windows;       /* it is made in; 1: at once */
+    int64_t windows_done;  /* of an interrupted run */
     int64_t prompt_tokens; /* of the longer prompt */
     int64_t steps_done;    /* of an interrupted run that will be continued */
     int n_notes;           /* what was changed or should be known, a sentence each */
@@ -335,11 +358,12 @@ typedef struct reel_generate_cost {
 typedef enum reel_event_kind {
     REEL_EVENT_BEGIN,  /* all checks are passed; the settings are final, a resumed run's seed too */
     REEL_EVENT_PHASE,  /* text says which one begins: "encode", "text", "denoise", "decode" */
-    REEL_EVENT_STEP,   /* done of total steps of the denoising */
+    REEL_EVENT_STEP,   /* done of total steps of the denoising, those of all windows */
     REEL_EVENT_FRAMES, /* done of total frames are in the file */
     REEL_EVENT_PREVIEW, /* the preview was written; text is its path */
     REEL_EVENT_DONE,    /* the file is there; text is its path */
     REEL_EVENT_SEAM,    /* text says how large the steps are where made and given frames meet */
+    REEL_EVENT_PARTIAL, /* the run was stopped; text is the path of a video of what there was */
 } reel_event_kind;
 
 typedef struct reel_event {
@@ -559,6 +583,10 @@ typedef struct reel_evaluate_options {
     int64_t frames, height, width; /* of clips when there is no judge, which has its own size */
     double fps;
     int64_t text_length; /* rows of text the transformer sees; 0: as the folder says, or 512 */
+    /* [n_drift] long videos: nothing but how their last five seconds differ from their first is
+     * measured; model may be NULL, and a judge has to be named */
+    const char *const *drift;
+    int n_drift;
     reel_evaluate_progress *progress; /* may be NULL */
     reel_evaluate_line *line;         /* may be NULL */
     void *context;

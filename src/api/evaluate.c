@@ -2,6 +2,7 @@
 #include "base/env.h"
 #include "base/file.h"
 #include "cpu/cpu.h"
+#include "eval/drift.h"
 #include "eval/eval.h"
 
 reel_evaluate_options reel_evaluate_options_default(void) {
@@ -37,7 +38,10 @@ static reel_status evaluate(reel_env *env, const reel_eval_options *eval,
                             const reel_evaluate_options *o) {
     reel_scores report;
     reel_scores_init(&report, env);
-    reel_status status = reel_eval_run(env, eval, &report);
+    const reel_drift_options drift = {
+        .clip = o->drift, .n_clips = o->n_drift, .judge = o->judge, .table = eval->table};
+    reel_status status =
+        o->n_drift ? reel_drift_run(env, &drift, &report) : reel_eval_run(env, eval, &report);
     if (status == REEL_OK && o->line) reel_scores_table(&report, o->line, o->context);
     if (status == REEL_OK && o->json) status = write_json(env, &report, o->json);
     reel_scores_deinit(&report);

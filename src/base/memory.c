@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* The figure in kB behind "key:" in a file of /proc, in bytes. */
 static int64_t figure(const char *path, const char *key) {
@@ -26,4 +29,10 @@ int64_t reel_memory_peak(void) {
 }
 int64_t reel_memory_available(void) {
     return figure("/proc/meminfo", "MemAvailable");
+}
+
+void reel_memory_trim(void) {
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }

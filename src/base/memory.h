@@ -15,4 +15,8 @@ int64_t reel_memory_peak(void);
  * is not looked at. */
 int64_t reel_memory_available(void);
 
+/* Gives freed memory back to the system, where the C library keeps it for later: between phases
+ * that each need much of their own, what one of them freed would count for the next. */
+void reel_memory_trim(void);
+
 #endif

@@ -12,7 +12,8 @@ struct reel_denoise {
     reel_sampler *sampler;
     reel_guidance guidance;
     uint64_t seed;
-    bool flow, integer_timesteps;
+    double known_noise;
+    bool flow, integer_timesteps, has_estimate;
     int num_train_timesteps;
     int64_t n, positions; /* elements of x, positions of the canvas */
     int n_evaluations, done;
@@ -125,11 +126,15 @@ reel_status reel_denoise_new(reel_env *env, const reel_canvas *canvas,
                              const reel_denoise_options *options, reel_denoise **run) {
     reel_status status = reel_guidance_check(env, &options->guidance);
     if (status != REEL_OK) return status;
+    if (!(options->known_noise >= 0 && options->known_noise <= 1))
+        return reel_fail(env, REEL_E_ARG, "denoise: noise of what is known must be in 0..1, got %g",
+                         options->known_noise);
     reel_denoise *d = reel_calloc(env, 1, sizeof *d, tag_denoise);
     if (!d) return REEL_E_NOMEM;
     *d = (reel_denoise){.env = env,
                         .guidance = options->guidance,
                         .seed = options->seed,
+                        .known_noise = options->known_noise,
                         .flow = options->sampler.schedule.flow,
                         .stride = options->sampler.kind == REEL_SAMPLER_HEUN ? 2 : 1,
                         .integer_timesteps = options->sampler.integer_timesteps,
@@ -168,6 +173,9 @@ int reel_denoise_done(const reel_denoise *d) {
 const float *reel_denoise_latents(const reel_denoise *d) {
     return d->x;
 }
+const float *reel_denoise_estimate(const reel_denoise *d) {
+    return d->has_estimate ? d->x0 : NULL;
+}
 
 bool reel_denoise_is_guided(const reel_denoise *d) {
     for (int i = 0; i < d->n_evaluations; i++)
@@ -198,17 +206,19 @@ static bool waits(const reel_denoise *d, int64_t position, int i) {
     return d->release[d->group[position]] > i;
 }
 
-/* The level a waiting group is shown at: the one it will be let go at. */
-static double own_level(const reel_denoise *d, int group) {
+/* The level a waiting group is shown at: the one it will be let go at; of one that never is, its
+ * own noise or what is left of it. */
+static double own_level(const reel_denoise *d, int group, int i) {
     const int r = d->release[group];
-    return r < d->n_evaluations ? reel_sampler_sigma(d->sampler, r) : 0;
+    if (r < d->n_evaluations) return reel_sampler_sigma(d->sampler, r);
+    return fmin(d->known_noise, reel_sampler_sigma(d->sampler, i));
 }
 
 static void set_timesteps(reel_denoise *d, int i) {
     for (int g = 0; g < d->n_groups; g++) {
         double t = reel_sampler_timestep(d->sampler, i);
         if (d->release[g] > i) {
-            t = own_level(d, g) * d->num_train_timesteps;
+            t = own_level(d, g, i) * d->num_train_timesteps;
             if (d->integer_timesteps) t = trunc(t);
         }
         d->timestep[g] = t;
@@ -221,7 +231,7 @@ static void show(reel_denoise *d, int i) {
     for (int64_t k = 0; d->known && k < d->n; k++) {
         const int64_t position = k % d->positions;
         if (!waits(d, position, i)) continue;
-        const double s = own_level(d, d->group[position]);
+        const double s = own_level(d, d->group[position], i);
         d->shown[k] = (float)((1 - s) * (double)d->known[k] + s * (double)d->noise[k]);
     }
 }
@@ -237,6 +247,7 @@ static void predict_x0(reel_denoise *d, int i) {
     const double sigma = reel_sampler_sigma(d->sampler, i);
     for (int64_t k = 0; k < d->n; k++)
         d->x0[k] = d->flow ? (float)((double)d->x[k] - sigma * (double)d->cond[k]) : d->x[k];
+    d->has_estimate = true;
 }
 
 /* What never was let go is exactly what was known, without the rounding of the steps. */

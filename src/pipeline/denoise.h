@@ -50,6 +50,9 @@ typedef struct reel_denoise_options {
     reel_guidance guidance;
     uint64_t seed;
     const float *noise; /* [C,F,h,w] to start from, standard normal; NULL: made from the seed */
+    /* In [0,1]: positions that are kept are shown to the model noised up to this level, or to the
+     * current one once that is lower. The result has them as they are known. 0: shown clean. */
+    double known_noise;
 } reel_denoise_options;
 
 typedef struct reel_denoise reel_denoise;
@@ -78,6 +81,9 @@ REEL_MUST_USE reel_status reel_denoise_run(reel_denoise *run, reel_denoise_model
 
 /* x [C,F,h,w]: the result once done is n. Borrowed. */
 const float *reel_denoise_latents(const reel_denoise *run);
+/* What the last evaluation said the result will be, [C,F,h,w]; NULL before the first one of this
+ * process. Borrowed. */
+const float *reel_denoise_estimate(const reel_denoise *run);
 
 /* What a run has to remember: x [n] and the sampler's memory. Borrowed; both may be written to by
  * whoever brings a run back, who then says how many evaluations are done. */

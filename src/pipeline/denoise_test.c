@@ -205,6 +205,36 @@ static void test_denoise_known_frames_are_shown_clean_at_level_zero(void **state
     close_rig(&r);
 }
 
+static void test_denoise_known_frames_may_be_shown_noisy(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r, REEL_SAMPLER_UNIPC, 8);
+    know(&r, 0, 2, 0);
+    r.options.known_noise = 0.4;
+    reel_denoise *d = begun(&r);
+    float noise[N];
+    reel_rng_fill_normal(7, reel_rng_stream("noise"), 0, N, noise);
+    finish(&r, d);
+    int below = 0;
+    for (int e = 0; e < r.n_asked; e++) {
+        const double level = r.timestep[e][1] / 1000, now = r.timestep[e][0] / 1000;
+        assert_true(fabs(level - fmin(now, 0.4)) < 2e-3); /* the schedule's table is rounded */
+        below += now < 0.4;
+        for (int i = 0; i < N; i++)
+            if (i % POSITIONS < 2 * H * W)
+                assert_true(fabs((double)r.seen[e][i] - (1 - level) * (double)known_value(i) -
+                                 level * (double)noise[i]) < 6e-3);
+    }
+    assert_true(below > 0 && below < r.n_asked);
+    for (int i = 0; i < N; i++)
+        if (i % POSITIONS < 2 * H * W) assert_true(reel_denoise_latents(d)[i] == known_value(i));
+    assert_non_null(reel_denoise_estimate(d));
+    reel_denoise_free(&d);
+    r.options.known_noise = 2;
+    assert_int_equal(reel_denoise_new(r.env, &r.canvas, &r.options, &d), REEL_E_ARG);
+    close_rig(&r);
+}
+
 static void test_denoise_all_known_asks_nobody(void **state) {
     (void)state;
     rig r;
@@ -397,6 +427,7 @@ int main(void) {
         cmocka_unit_test(test_denoise_given_noise_is_where_it_starts),
         cmocka_unit_test(test_denoise_known_frames_come_out_untouched),
         cmocka_unit_test(test_denoise_known_frames_are_shown_clean_at_level_zero),
+        cmocka_unit_test(test_denoise_known_frames_may_be_shown_noisy),
         cmocka_unit_test(test_denoise_all_known_asks_nobody),
         cmocka_unit_test(test_denoise_edit_begins_at_its_level),
         cmocka_unit_test(test_denoise_waiting_frames_join_on_their_line),

@@ -49,7 +49,7 @@ static reel_status new_transformer(reel_experts *x, bool stream, bool q8) {
                                               .table = g->backend.table,
                                               .compute = reel_generate_compute(c),
                                               .q8 = q8,
-                                              .F = s->F,
+                                              .F = x->F,
                                               .h = s->h,
                                               .w = s->w,
                                               .n_groups = x->n_groups,
@@ -125,7 +125,7 @@ reel_status reel_experts_evaluate(void *context, const reel_denoise_query *q, fl
     }
     reel_status status = reel_transformer_evaluate(x->model, q, cond, uncond);
     const reel_settings *s = &x->g->settings;
-    const int64_t n = x->component->config.transformer.out_channels * s->F * s->h * s->w;
+    const int64_t n = x->component->config.transformer.out_channels * x->F * s->h * s->w;
     if (status == REEL_OK) status = check_finite(x, cond, n);
     return status == REEL_OK && q->guided ? check_finite(x, uncond, n) : status;
 }

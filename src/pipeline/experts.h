@@ -13,6 +13,7 @@ typedef struct reel_experts {
     const reel_generate *g;
     const reel_text_rows *text;
     const reel_condition *condition;
+    int64_t F;            /* latent frames of the canvas */
     int n_groups, n_rows; /* of evaluations: levels at a time; 2 when any is guided */
     reel_tick *tick;      /* or NULL */
     void *tick_context;

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "pipeline/generate_state.h"
+#include "pipeline/windows.h"
 #include "text/prompt.h"
 #include "zoo/adapter.h"
 #include "zoo/cache.h"
@@ -67,7 +68,9 @@ static void show(reel_generate *g) {
         .sampler = reel_sampler_name(s->sampler.kind),
         .type = s->type ? s->type : "as stored",
         .seed = g->request->seed,
-        .tokens = s->F * s->h * s->w / (patch[0] * patch[1] * patch[2]),
+        .tokens =
+            reel_windows_length(&s->spans, s->F) * s->h * s->w / (patch[0] * patch[1] * patch[2]),
+        .windows = g->task.n_steps ? g->task.n_steps : reel_windows_count(&s->spans, s->F),
         .prompt_tokens = g->tokens[0].n > g->tokens[1].n ? g->tokens[0].n : g->tokens[1].n,
         .n_notes = s->n_notes,
         .note = g->note};
@@ -85,21 +88,26 @@ static reel_status check_request(reel_env *env, const reel_generate_request *r) 
 static reel_status open_all(reel_generate *g) {
     const reel_generate_request *r = &g->adjusted;
     reel_status status = check_request(g->env, g->request);
+    reel_spans spans;
     const char *path;
     if (status == REEL_OK)
         status =
             reel_cache_find(g->env, g->request->cache_root, g->request->model, &g->arena, &path);
     if (status == REEL_OK) status = reel_folder_open(g->env, path, &g->folder);
+    if (status == REEL_OK) status = reel_settings_spans(g->env, g->folder, g->request, &spans);
     if (status == REEL_OK)
-        status = reel_task_open(g->env, g->folder, g->request, &g->adjusted, &g->task);
+        status = reel_task_open(g->env, g->folder, g->request, &spans, &g->adjusted, &g->task);
     g->request = r;
     if (status == REEL_OK) status = reel_settings_resolve(g->env, g->folder, r, &g->settings);
+    if (status == REEL_OK && g->task.condition) /* the picture is shown to all of it */
+        g->settings.spans.most = g->settings.F;
     if (status == REEL_OK) status = reel_task_place(g->env, r, &g->settings, &g->task);
     if (status == REEL_OK) status = tokenize_prompts(g);
     if (status != REEL_OK) return status;
     if (r->output) {
         g->state_path = reel_arena_printf(&g->arena, "%s.reel-state", r->output);
-        if (!g->state_path) return REEL_E_NOMEM;
+        g->parts_path = reel_arena_printf(&g->arena, "%s.reel-parts", r->output);
+        if (!g->state_path || !g->parts_path) return REEL_E_NOMEM;
     }
     show(g);
     return REEL_OK;

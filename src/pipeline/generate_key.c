@@ -7,6 +7,7 @@ static void write_key(const reel_generate *g, reel_json_out *out) {
                                         .prompt = g->request->prompt,
                                         .negative_prompt = g->request->negative_prompt,
                                         .isa = g->backend.isa,
+                                        .n_windows = g->shown.windows,
                                         .settings = &g->settings,
                                         .task = &g->task};
     reel_json_out_array_begin(out);

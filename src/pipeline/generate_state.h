@@ -32,6 +32,7 @@ struct reel_generate {
     reel_dtype text_dtype;  /* of the text encoder's */
     bool bf16;              /* the transformer computes in bf16, and the decoder with it */
     const char *state_path; /* OUTPUT.reel-state */
+    const char *parts_path; /* OUTPUT.reel-parts */
 };
 
 /* The configuration of a part; the folder was checked to have it. */

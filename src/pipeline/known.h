@@ -5,6 +5,7 @@
 #include "models/wan/vae_stream.h"
 #include "pipeline/canvas.h"
 #include "pipeline/task.h"
+#include "pipeline/windows.h"
 
 typedef struct reel_known_options {
     const reel_wan_vae_config *config;
@@ -19,9 +20,14 @@ typedef struct reel_known_options {
     void *context;
 } reel_known_options;
 
-/* Encodes the task's inputs into the canvas, whose size is the options', and limits them to the
- * mask. REEL_E_FORMAT or REEL_E_ARG naming the file when one cannot be used. */
+/* Encodes what a window of the task has of its inputs into the canvas, whose size is the options'
+ * and as long as the window, and limits it to the mask. The context is not put. REEL_E_FORMAT or
+ * REEL_E_ARG naming the file when one cannot be used. */
 REEL_MUST_USE reel_status reel_known_put(reel_env *env, const reel_known_options *options,
-                                         const reel_job *task, reel_canvas *canvas);
+                                         const reel_job *task, const reel_window *window,
+                                         reel_canvas *canvas);
+
+/* Whether a window has anything of an input. */
+bool reel_known_touches(const reel_job *task, const reel_window *window);
 
 #endif

@@ -8,6 +8,12 @@
 #include "pipeline/generate_state.h"
 #include "pipeline/places.h"
 #include "pipeline/rates.h"
+#include "pipeline/windows.h"
+
+/* Latent frames that are made at once. */
+static int64_t length(const reel_settings *s) {
+    return reel_windows_length(&s->spans, s->F);
+}
 
 /* ---- made-up models ---- */
 
@@ -178,12 +184,12 @@ static void sample_grid(const reel_generate *g, int64_t grid[3]) {
     const int64_t *patch =
         reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.patch_size;
     const int64_t per_row = s->w / patch[2], per_frame = per_row * (s->h / patch[1]);
-    grid[0] = s->F;
+    grid[0] = length(s);
     grid[1] = s->h;
     grid[2] = s->w;
     int64_t frames = TOKENS / per_frame;
     if (frames < 1) frames = 1;
-    if (frames * patch[0] < s->F) grid[0] = frames * patch[0];
+    if (frames * patch[0] < grid[0]) grid[0] = frames * patch[0];
     int64_t rows = TOKENS / per_row;
     if (rows < 1) rows = 1;
     if (grid[0] == patch[0] && rows * patch[1] < s->h) grid[1] = rows * patch[1];
@@ -213,7 +219,7 @@ static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_
 static reel_status whole_transformer(const reel_generate *g, bool q8, reel_params **params,
                                      reel_transformer **m) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TRANSFORMER);
-    const int64_t grid[3] = {g->settings.F, g->settings.h, g->settings.w};
+    const int64_t grid[3] = {length(&g->settings), g->settings.h, g->settings.w};
     reel_status status = made_up(g->env, config, (make){.dtype = g->dtype, .q8 = q8}, params);
     if (status == REEL_OK)
         status = new_transformer(g, &config->transformer, *params, grid, true, m);
@@ -350,8 +356,8 @@ static reel_status denoise_bytes(const reel_generate *g, int64_t base, bool stre
     if (status == REEL_OK) status = reel_transformer_plan(m, guided ? 2 : 1, &plan);
     if (status == REEL_OK) {
         const int64_t latents =
-            reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.in_channels * s->F *
-            s->h * s->w * (int64_t)sizeof(float);
+            reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.in_channels *
+            length(s) * s->h * s->w * (int64_t)sizeof(float);
         *bytes = base + reel_plan_get_stats(plan).planned_bytes + COPIES * latents +
                  (streamed ? reel_streaming_window(params, plan) : param_bytes(params));
     }
@@ -380,11 +386,12 @@ static reel_status decoder_bytes(const reel_generate *g, reel_params *params, co
         const int64_t factor =
             reel_wan_vae_factor_t(&reel_generate_config(g, REEL_COMPONENT_VAE)->vae);
         const int64_t picture = 3 * s->width * s->height;
+        const int64_t frames = 1 + (length(s) - 1) * factor;
         *bytes =
             param_bytes(params) + stats.plan_bytes + stats.cache_bytes + picture + encoder_bytes(g);
         /* with tiles: all frames until the last tile is done, and one piece of whole frames */
         if (stats.canvas_bytes)
-            *bytes += s->frames * stats.canvas_bytes + factor * picture * (int64_t)sizeof(float);
+            *bytes += frames * stats.canvas_bytes + factor * picture * (int64_t)sizeof(float);
     }
     reel_wan_vae_stream_close(&stream);
     return status;
@@ -427,13 +434,51 @@ static reel_status predict_decode_bytes(reel_generate *g, int64_t base, reel_gen
     return status;
 }
 
-static reel_status check_limit(const reel_generate *g, const reel_generate_cost *cost) {
+/* What pictures and clips take to be encoded. */
+static reel_status predict_encode_bytes(const reel_generate *g, int64_t base, int64_t *bytes) {
+    *bytes = 0;
+    if (!g->task.n_inputs) return REEL_OK;
+    const reel_settings *s = &g->settings;
+    const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_VAE);
+    reel_params *params = NULL;
+    reel_wan_vae_stream *stream = NULL;
+    reel_status status =
+        made_up(g->env, config, (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32}, &params);
+    if (status != REEL_OK) return status;
+    reel_wan_vae_stream_options options = {.params = params,
+                                           .table = g->backend.table,
+                                           .compute = g->bf16 ? REEL_BF16 : REEL_F32,
+                                           .height = s->height,
+                                           .width = s->width};
+    if (g->task.condition) { /* in the decoder's tiles */
+        options.tile_height = s->tile[0];
+        options.tile_width = s->tile[1];
+        options.stride_height = s->stride[0];
+        options.stride_width = s->stride[1];
+    }
+    status = reel_wan_vae_encoder_open(g->env, &config->vae, &options, &stream);
+    if (status == REEL_OK) {
+        const reel_wan_vae_stream_stats stats = reel_wan_vae_stream_get_stats(stream);
+        const int64_t factor = reel_wan_vae_factor_t(&config->vae);
+        const int64_t picture = 3 * s->width * s->height, latents = config->vae.z_dim * s->h * s->w;
+        /* the encoder, a piece of frames for it, a frame read, and latents of the canvas, twice */
+        *bytes = base + param_bytes(params) + stats.plan_bytes + stats.cache_bytes +
+                 factor * picture * (int64_t)sizeof(float) + picture +
+                 2 * length(s) * latents * (int64_t)sizeof(float);
+    }
+    reel_wan_vae_stream_close(&stream);
+    reel_params_free(&params);
+    return status;
+}
+
+static reel_status check_limit(const reel_generate *g, int64_t encode_bytes,
+                               const reel_generate_cost *cost) {
     if (cost->peak_bytes <= cost->limit_bytes) return REEL_OK;
     return reel_fail(g->env, REEL_E_NOMEM,
-                     "needs %lld MiB (text %lld, denoising %lld%s, decoding %lld) and %lld MiB are "
-                     "%s; make it smaller or shorter%s",
-                     (long long)(cost->peak_bytes >> 20), (long long)(cost->text_bytes >> 20),
-                     (long long)(cost->denoise_bytes >> 20),
+                     "needs %lld MiB (encoding %lld, text %lld, denoising %lld%s, decoding %lld) "
+                     "and %lld MiB are %s; make it smaller or shorter%s",
+                     (long long)(cost->peak_bytes >> 20), (long long)(encode_bytes >> 20),
+                     (long long)(cost->text_bytes >> 20), (long long)(cost->denoise_bytes >> 20),
                      cost->streamed ? " with streamed weights" : "",
                      (long long)(cost->decode_bytes >> 20), (long long)(cost->limit_bytes >> 20),
                      g->request->max_memory ? "allowed" : "free",
@@ -449,11 +494,14 @@ reel_status reel_predict_memory(reel_generate *g, reel_generate_cost *cost) {
     reel_status status = predict_text_bytes(g, base, cost);
     if (status == REEL_OK) status = predict_denoise_bytes(g, base, cost);
     if (status == REEL_OK) status = predict_decode_bytes(g, base, cost);
+    int64_t encode_bytes = 0;
+    if (status == REEL_OK) status = predict_encode_bytes(g, base, &encode_bytes);
     if (status != REEL_OK) return status;
-    const int64_t phase[] = {cost->text_bytes, cost->denoise_bytes, cost->decode_bytes};
-    for (int i = 0; i < 3; i++)
+    const int64_t phase[] = {encode_bytes, cost->text_bytes, cost->denoise_bytes,
+                             cost->decode_bytes};
+    for (size_t i = 0; i < sizeof phase / sizeof *phase; i++)
         if (phase[i] > cost->peak_bytes) cost->peak_bytes = phase[i];
-    return check_limit(g, cost);
+    return check_limit(g, encode_bytes, cost);
 }
 
 /* ---- time ---- */
@@ -486,6 +534,7 @@ static reel_status predict_denoise_s(const reel_generate *g, reel_generate_cost 
         if (status == REEL_OK) status = reel_transformer_plan(m, rows, &plan);
         if (status == REEL_OK) cost->denoise_s += count[rows] * reel_rates_predict(&rates, plan);
     }
+    cost->denoise_s *= (double)g->shown.windows;
     reel_transformer_free(&m);
     reel_params_free(&params);
     return status;

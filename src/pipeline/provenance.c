@@ -53,6 +53,15 @@ static void put_loras(reel_json_out *out, const reel_provenance *r) {
     reel_json_out_end(out);
 }
 
+/* In frames, as they are asked for. */
+static void put_windows(reel_json_out *out, const reel_settings *s) {
+    const reel_spans *w = &s->spans;
+    put_int(out, "window", 1 + (w->window - 1) * w->factor);
+    put_int(out, "context", 1 + (w->context - 1) * w->factor);
+    put_int(out, "anchor", w->anchor ? 1 + (w->anchor - 1) * w->factor : 0);
+    put_real(out, "context_noise", s->context_noise);
+}
+
 void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool with_seed) {
     const reel_settings *s = r->settings;
     reel_json_out_object_begin(out);
@@ -86,6 +95,7 @@ void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool wi
         put_int(out, "tile_height", s->tile[0]);
         put_int(out, "tile_width", s->tile[1]);
     }
+    if (r->n_windows > 1) put_windows(out, s);
     if (r->task->n_inputs) put_inputs(out, r->task, with_seed);
     put_text(out, "isa", r->isa);
     reel_json_out_end(out);

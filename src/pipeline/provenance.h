@@ -17,6 +17,7 @@ typedef struct reel_provenance {
     const reel_lora *lora; /* [n_loras]; the hash knows of them */
     int n_loras;
     int64_t seed;
+    int64_t n_windows; /* 1: it is made at once */
     const reel_settings *settings;
     const reel_job *task;
 } reel_provenance;

@@ -8,12 +8,12 @@
 #include "base/path.h"
 #include "tensor/safetensors.h"
 
-static const char format_name[] = "reel state 1";
+static const char format_name[] = "reel state 2";
 
 struct reel_resume_file {
     reel_env *env;
     reel_safetensors *file;
-    int64_t seed, done;
+    int64_t seed, window, done;
 };
 
 /* ---- saving ---- */
@@ -41,11 +41,15 @@ reel_status reel_resume_save(reel_env *env, const char *path, const reel_resume 
     if (resume->preview)
         tensor[n++] =
             floats("preview", 3, resume->preview->n_channels + 1, resume->preview->weight);
-    char seed[32], done[32];
+    char seed[32], window[32], done[32];
     snprintf(seed, sizeof seed, "%lld", (long long)resume->seed);
+    snprintf(window, sizeof window, "%lld", (long long)resume->window);
     snprintf(done, sizeof done, "%lld", (long long)resume->done);
-    const reel_metadata metadata[] = {
-        {"format", format_name}, {"settings", resume->settings}, {"seed", seed}, {"done", done}};
+    const reel_metadata metadata[] = {{"format", format_name},
+                                      {"settings", resume->settings},
+                                      {"seed", seed},
+                                      {"window", window},
+                                      {"done", done}};
     return reel_safetensors_write(env, path, tensor, n, metadata,
                                   sizeof metadata / sizeof *metadata);
 }
@@ -72,7 +76,8 @@ static reel_status read_head(reel_resume_file *f, const char **settings) {
     if (!format || strcmp(format, format_name) != 0) return bad(f, "it does not say so");
     if (!*settings || !read_number(reel_safetensors_metadata(f->file, "seed"), &f->seed))
         return bad(f, "its settings or seed are missing");
-    if (!read_number(reel_safetensors_metadata(f->file, "done"), &f->done))
+    if (!read_number(reel_safetensors_metadata(f->file, "done"), &f->done) ||
+        !read_number(reel_safetensors_metadata(f->file, "window"), &f->window))
         return bad(f, "it does not say how far it is");
     return REEL_OK;
 }
@@ -134,6 +139,9 @@ void reel_resume_close(reel_resume_file **file) {
 
 int64_t reel_resume_seed(const reel_resume_file *f) {
     return f->seed;
+}
+int64_t reel_resume_window(const reel_resume_file *f) {
+    return f->window;
 }
 int64_t reel_resume_done(const reel_resume_file *f) {
     return f->done;

@@ -16,7 +16,8 @@
 typedef struct reel_resume {
     const char *settings; /* all the result depends on but the seed, in a fixed form */
     int64_t seed;
-    int64_t done; /* evaluations */
+    int64_t window; /* which one is being made (pipeline/windows.h); 0 when there is only one */
+    int64_t done;   /* evaluations of it */
     const reel_text_rows *text;
     const reel_preview_map *preview; /* NULL: there is none */
 } reel_resume;
@@ -41,6 +42,7 @@ REEL_MUST_USE reel_status reel_resume_parse(reel_env *env, const void *data, int
 void reel_resume_close(reel_resume_file **file);
 
 int64_t reel_resume_seed(const reel_resume_file *file);
+int64_t reel_resume_window(const reel_resume_file *file);
 int64_t reel_resume_done(const reel_resume_file *file);
 /* The rows of text, in memory of their own. The caller deinits them. */
 REEL_MUST_USE reel_status reel_resume_text(const reel_resume_file *file, reel_text_rows *text);

@@ -172,8 +172,11 @@ static void test_resume_refuses_a_file_that_is_none(void **state) {
                {"done", "-1", "how far"},
                {"settings", NULL, "settings or seed"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        reel_metadata pair[] = {
-            {"format", "reel state 1"}, {"settings", "{}"}, {"seed", "5"}, {"done", "1"}};
+        reel_metadata pair[] = {{"format", "reel state 2"},
+                                {"settings", "{}"},
+                                {"seed", "5"},
+                                {"done", "1"},
+                                {"window", "0"}};
         int n = 0;
         for (int k = 0; k < 4; k++) {
             if (strcmp(pair[k].key, bad[i].key) == 0) pair[k].value = bad[i].value;
@@ -225,9 +228,12 @@ static void make_sound(rig *r, hand_made *m) {
 
 /* The state as a file, open; it has to begin like one. */
 static reel_resume_file *open_made(rig *r, const hand_made *m) {
-    const reel_metadata pair[] = {
-        {"format", "reel state 1"}, {"settings", "{}"}, {"seed", "5"}, {"done", m->done}};
-    assert_int_equal(reel_safetensors_write(r->env, r->path, m->tensor, m->n, pair, 4), REEL_OK);
+    const reel_metadata pair[] = {{"format", "reel state 2"},
+                                  {"settings", "{}"},
+                                  {"seed", "5"},
+                                  {"done", m->done},
+                                  {"window", "0"}};
+    assert_int_equal(reel_safetensors_write(r->env, r->path, m->tensor, m->n, pair, 5), REEL_OK);
     reel_resume_file *file = NULL;
     assert_int_equal(reel_resume_open(r->env, r->path, "{}", 5, &file), REEL_OK);
     assert_non_null(file);

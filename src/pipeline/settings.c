@@ -104,6 +104,10 @@ static reel_status check(reel_env *env, const reel_generate_request *r) {
                  {"steps", (double)r->steps, 1, REEL_MAX_STEPS, r->steps == 0},
                  {"cfg_scale", r->cfg_scale, 0, 100, r->cfg_scale < 0},
                  {"flow_shift", r->flow_shift, 0.01, 100, r->flow_shift == 0},
+                 {"window", (double)r->window, 1, 1000000, r->window == 0},
+                 {"context", (double)r->context, 1, 1000000, r->context == 0},
+                 {"anchor", (double)r->anchor, 1, 1000000, r->anchor == 0},
+                 {"context_noise", r->context_noise, 0, 1, false},
                  {"seed", (double)r->seed, 0, 0x1p63, false}};
     for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
         if (field[i].unset) continue;
@@ -270,6 +274,58 @@ static reel_status set_length(reel_env *env, const reel_folder *folder,
     return REEL_OK;
 }
 
+/* Latent frames of a length in frames: as many as lie in it whole, at least one. */
+static int64_t latents_in(int64_t frames, int64_t factor) {
+    return 1 + (frames - 1) / factor;
+}
+
+/* What was never asked for in one piece is: twice a model's own length, at least what 65 frames
+ * are, comes out better at once than from two windows. */
+static reel_status find_spans(reel_env *env, const reel_folder *folder,
+                              const reel_generate_request *r, const defaults *d,
+                              reel_spans *spans) {
+    enum { LEAST_MOST = 65 };
+    const int64_t factor =
+        reel_wan_vae_factor_t(&reel_folder_config(folder, REEL_COMPONENT_VAE)->vae);
+    const int64_t patch =
+        reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer.patch_size[0];
+    const int64_t own = latents_in(r->window ? r->window : d->frames, factor);
+    const int64_t twice = latents_in(2 * d->frames - 1, factor);
+    reel_spans s = {.factor = factor, .window = own < 2 ? 2 : own};
+    s.window = (s.window + patch - 1) / patch * patch;
+    s.most = r->window ? s.window : twice;
+    if (!r->window && s.most < latents_in(LEAST_MOST, factor))
+        s.most = latents_in(LEAST_MOST, factor);
+    s.anchor = r->anchor ? latents_in(r->anchor, factor) : 0;
+    s.context = r->context ? latents_in(r->context, factor) : (s.window + 1) / 3;
+    if (s.context < 1) s.context = 1;
+    if (!reel_folder_index(folder)->expand_timesteps) {
+        if (r->window || r->context || r->anchor)
+            return reel_fail(env, REEL_E_UNSUPPORTED,
+                             "%s: cannot be asked for windows: it takes one noise level for a "
+                             "whole video, so nothing of the window before can be kept",
+                             reel_folder_path(folder));
+        s.most = INT64_MAX;
+    }
+    *spans = s;
+    if (s.window > s.context + s.anchor) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG,
+                     "a window of %lld frames with %lld of context and %lld of anchor leaves "
+                     "nothing to be made",
+                     (long long)(1 + (s.window - 1) * factor),
+                     (long long)(1 + (s.context - 1) * factor),
+                     (long long)(s.anchor ? 1 + (s.anchor - 1) * factor : 0));
+}
+
+reel_status reel_settings_spans(reel_env *env, const reel_folder *folder,
+                                const reel_generate_request *r, reel_spans *spans) {
+    defaults d;
+    reel_status status = check(env, r);
+    if (status == REEL_OK) status = check_folder(env, folder, r);
+    if (status == REEL_OK) status = of_folder(env, folder, &d);
+    return status == REEL_OK ? find_spans(env, folder, r, &d, spans) : status;
+}
+
 /* ---- sampling ---- */
 
 static reel_prediction prediction_of(const char *word) {
@@ -344,7 +400,9 @@ reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
     if (reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2))
         settings->boundary = reel_folder_index(folder)->boundary_ratio;
     set_size(folder, request, &d, settings);
-    status = set_length(env, folder, request, &d, settings);
+    status = find_spans(env, folder, request, &d, &settings->spans);
+    settings->context_noise = request->context_noise;
+    if (status == REEL_OK) status = set_length(env, folder, request, &d, settings);
     if (status == REEL_OK) status = set_sampler(env, folder, request, &d, settings);
     if (status == REEL_OK) status = set_type(env, request, settings);
     return status;

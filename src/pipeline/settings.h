@@ -14,10 +14,22 @@
 
 enum { REEL_MAX_NOTES = 12, REEL_NOTE_BYTES = 320 };
 
+/* Of a canvas' length, in latent frames: what is made at once, and what of it is known when there
+ * is more. */
+typedef struct reel_spans {
+    int64_t factor;  /* frames of a latent frame behind the first */
+    int64_t most;    /* a canvas up to this is made at once; any, by a model of one noise level */
+    int64_t window;  /* a longer one so many at a time, of which */
+    int64_t anchor;  /* are the beginning of the first window, */
+    int64_t context; /* and the end of the one before: both together fewer than the window */
+} reel_spans;
+
 typedef struct reel_settings {
     int64_t width, height, frames; /* multiples of what the model makes */
     int fps_num, fps_den;
-    int64_t F, h, w;     /* of the latents */
+    int64_t F, h, w;  /* of the latents */
+    reel_spans spans; /* F is at most spans.most, or made in windows */
+    double context_noise;
     int64_t text_length; /* rows of text the transformer sees */
     reel_sampler_options sampler;
     reel_guidance guidance;
@@ -41,6 +53,12 @@ typedef struct reel_settings {
 REEL_MUST_USE reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
                                                 const reel_generate_request *request,
                                                 reel_settings *settings);
+
+/* The spans a request asks for, or the model's. REEL_E_ARG when nothing of a window is left to be
+ * made. */
+REEL_MUST_USE reel_status reel_settings_spans(reel_env *env, const reel_folder *folder,
+                                              const reel_generate_request *request,
+                                              reel_spans *spans);
 
 /* Adds a sentence to the notes; those beyond the last are dropped. */
 void reel_settings_note(reel_settings *settings, const char *format, ...)

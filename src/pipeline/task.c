@@ -15,7 +15,8 @@ const char *reel_task_name(reel_task_kind kind) {
     static const char *const name[] = {
         [REEL_TASK_GENERATE] = "generate", [REEL_TASK_ANIMATE] = "animate",
         [REEL_TASK_EXTEND] = "extend",     [REEL_TASK_CONNECT] = "connect",
-        [REEL_TASK_LOOP] = "loop",         [REEL_TASK_EDIT] = "edit"};
+        [REEL_TASK_LOOP] = "loop",         [REEL_TASK_EDIT] = "edit",
+        [REEL_TASK_BLEND] = "blend"};
     return name[kind];
 }
 
@@ -38,12 +39,13 @@ static reel_status hash_file(reel_env *env, const char *path, uint64_t *hash) {
 typedef struct look {
     int width, height;
     reel_rational fps;
-    int64_t frames;
+    int64_t from, frames; /* those that are used: all of them, or a part */
     bool is_picture;
 } look;
 
 static reel_status look_at(reel_env *env, const char *path, look *found) {
     reel_video_reader *reader = NULL;
+    found->from = 0;
     reel_status status = reel_video_reader_open(env, path, NULL, &reader);
     if (status == REEL_OK) status = reel_video_reader_count(reader, &found->frames);
     if (status == REEL_OK) {
@@ -102,28 +104,46 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* As much as is made, within bounds: the canvas should stay as short as models are trained on. */
-static int64_t context_for(int64_t made) {
-    return made < LEAST_CONTEXT ? LEAST_CONTEXT : least(made, MOST_CONTEXT);
+/* As much as is made, within bounds: the canvas should stay as short as models are trained on. One
+ * that is made in windows (ends of them known) begins with what every window begins with. */
+static int64_t context_for(const reel_job *t, int64_t made, int ends) {
+    const int64_t part = (made + ends - 1) / ends;
+    const int64_t known = part < LEAST_CONTEXT ? LEAST_CONTEXT : least(part, MOST_CONTEXT);
+    return made + ends * known <= t->spans.most ? known : t->spans.context;
 }
 
 /* The end of a clip, at the beginning of the canvas, `latents` of it at most. */
-static reel_status add_end(reel_env *env, reel_job *t, const char *path, int64_t frames,
+static reel_status add_end(reel_env *env, reel_job *t, const char *path, const look *clip,
                            int64_t *latents) {
-    *latents = least(*latents, 1 + (frames - 1) / t->factor);
+    *latents = least(*latents, 1 + (clip->frames - 1) / t->factor);
     const int64_t n = frames_of(t, *latents);
     return add_input(
-        env, t, (reel_task_input){.path = path, .from = frames - n, .n = n, .latents = *latents});
+        env, t,
+        (reel_task_input){
+            .path = path, .from = clip->from + clip->frames - n, .n = n, .latents = *latents});
 }
 
-/* The beginning of a clip likewise, at latent frame `at`, which is not the first. */
-static reel_status add_beginning(reel_env *env, reel_job *t, const char *path, int64_t frames,
-                                 int64_t at, int64_t *latents) {
-    *latents = least(*latents, frames / t->factor);
-    if (*latents < 1) *latents = 1;
-    const int64_t n = least(frames, *latents * t->factor);
-    return add_input(env, t,
-                     (reel_task_input){.path = path, .n = n, .at = at, .latents = *latents});
+/* Frames [from, from + n) of a file at latent frame `at`, which is not the first: `latents` of them
+ * at most, as many as the frames fill, at least one. */
+static reel_task_input beginning(const reel_job *t, const char *path, int64_t from, int64_t n,
+                                 int64_t at, int64_t latents) {
+    latents = least(latents, n / t->factor);
+    if (latents < 1) latents = 1;
+    return (reel_task_input){.path = path,
+                             .from = from,
+                             .n = least(n, latents * t->factor),
+                             .at = at,
+                             .latents = latents};
+}
+
+/* The beginning of a clip, but for its first `skip` frames. */
+static reel_status add_beginning(reel_env *env, reel_job *t, const char *path, const look *clip,
+                                 int64_t skip, int64_t at, int64_t *latents) {
+    skip = least(skip, clip->frames - 1);
+    const reel_task_input input =
+        beginning(t, path, clip->from + skip, clip->frames - skip, at, *latents);
+    *latents = input.latents;
+    return add_input(env, t, input);
 }
 
 /* ---- tasks with clips ---- */
@@ -135,61 +155,172 @@ static int64_t divide_up(int64_t a, int64_t b) {
 static reel_status lay_forward(reel_env *env, reel_job *t, const char *path, const look *clip,
                                int64_t fresh) {
     const int64_t made = divide_up(fresh, t->factor);
-    int64_t known = context_for(made);
-    const reel_status status = add_end(env, t, path, clip->frames, &known);
+    int64_t known = context_for(t, made, 1);
+    const reel_status status = add_end(env, t, path, clip, &known);
     t->F = known + made;
-    add_segment(t, path, 0, clip->frames);
+    add_segment(t, path, clip->from, clip->frames);
     add_segment(t, NULL, frames_of(t, known), fresh);
     return status;
 }
 
+/* ---- backwards, in steps ---- */
+
+/* Frames that step i makes, of `left` at its beginning, and the latents it knows. */
+typedef struct step {
+    int64_t n, known, left;
+} step;
+
+static step first_step(const reel_job *t) {
+    return (step){.known = t->input[0].latents, .left = t->segment[0].n};
+}
+
+static void measure_step(const reel_job *t, step *s) {
+    s->n = least(s->left, frames_of(t, t->F - s->known));
+}
+
+static void next_step(const reel_job *t, step *s) {
+    s->left -= s->n;
+    s->known = least(t->spans.context, s->n / t->factor);
+    if (s->known < 1) s->known = 1;
+}
+
+static step step_at(const reel_job *t, int64_t i) {
+    step s = first_step(t);
+    measure_step(t, &s);
+    for (int64_t k = 0; k < i; k++) {
+        next_step(t, &s);
+        measure_step(t, &s);
+    }
+    return s;
+}
+
+int64_t reel_task_step_frames(const reel_job *t, int64_t i) {
+    return step_at(t, i).n;
+}
+
+void reel_task_step(const reel_job *t, int64_t i, const char *before, reel_job *job) {
+    const step s = step_at(t, i);
+    *job = (reel_job){.kind = t->kind,
+                      .spans = t->spans,
+                      .factor = t->factor,
+                      .fit = t->fit,
+                      .F = t->F,
+                      .n_inputs = 1};
+    job->input[0] = t->input[0];
+    if (i > 0)
+        job->input[0] = beginning(t, before, 0, step_at(t, i - 1).n, t->F - s.known, s.known);
+    add_segment(job, NULL, frames_of(t, t->F - s.known) - s.n, s.n);
+    add_segment(job, job->input[0].path, job->input[0].from, 0); /* what they are joined to */
+}
+
+static void count_steps(reel_job *t) {
+    step s = first_step(t);
+    while (s.left > 0) {
+        measure_step(t, &s);
+        next_step(t, &s);
+        t->n_steps++;
+    }
+}
+
 static reel_status lay_backward(reel_env *env, reel_job *t, const char *path, const look *clip,
                                 int64_t fresh) {
-    const int64_t made = 1 + divide_up(fresh - 1, t->factor);
-    int64_t known = context_for(made) - 1;
-    const reel_status status = add_beginning(env, t, path, clip->frames, made, &known);
+    int64_t made = 1 + divide_up(fresh - 1, t->factor);
+    int64_t known = context_for(t, made, 1) - 1;
+    const bool in_steps = made + known > t->spans.most;
+    if (in_steps) {
+        known = least(t->spans.context, clip->frames < t->factor ? 1 : clip->frames / t->factor);
+        made = t->spans.window - known;
+    }
+    const reel_status status = add_beginning(env, t, path, clip, 0, made, &known);
     t->F = made + known;
-    add_segment(t, NULL, frames_of(t, made) - fresh, fresh);
-    add_segment(t, path, 0, clip->frames);
+    add_segment(t, NULL, in_steps ? 0 : frames_of(t, made) - fresh, fresh);
+    add_segment(t, path, clip->from, clip->frames);
+    if (in_steps) count_steps(t);
     return status;
 }
 
-/* From the end of clip 0 to the beginning of clip 1; a loop has one clip, twice. */
+/* ---- between clips ---- */
+
+/* From the end of clip 0 to the beginning of clip 1; a loop has one clip, twice. What is made ends
+ * where a latent frame may not: the model is not shown the first frames of clip 1 then. */
 static reel_status lay_between(reel_env *env, reel_job *t, const char *const path[2],
                                const look clip[2], int64_t fresh) {
-    const int64_t made = fresh < t->factor ? 1 : (fresh + t->factor / 2) / t->factor;
-    int64_t end = context_for((made + 1) / 2), beginning = end - 1;
-    reel_status status = add_end(env, t, path[0], clip[0].frames, &end);
+    const int64_t made = divide_up(fresh, t->factor);
+    int64_t end = context_for(t, made, 2), start = end > 1 ? end - 1 : 1;
+    reel_status status = add_end(env, t, path[0], &clip[0], &end);
     if (status == REEL_OK)
-        status = add_beginning(env, t, path[1], clip[1].frames, end + made, &beginning);
+        status =
+            add_beginning(env, t, path[1], &clip[1], made * t->factor - fresh, end + made, &start);
     if (status != REEL_OK) return status;
-    t->F = end + made + beginning;
-    add_segment(t, path[0], 0, clip[0].frames);
-    add_segment(t, NULL, frames_of(t, end), made * t->factor);
+    t->F = end + made + start;
+    add_segment(t, path[0], clip[0].from, clip[0].frames);
+    add_segment(t, NULL, frames_of(t, end), fresh);
     if (t->is_loop) return REEL_OK;
-    add_segment(t, path[1], 0, clip[1].frames);
+    add_segment(t, path[1], clip[1].from, clip[1].frames);
     return REEL_OK;
+}
+
+/* ---- clips made anew ---- */
+
+static reel_status check_strength(reel_env *env, const reel_generate_request *r) {
+    if (r->strength > 0 && r->strength <= 1) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG, "strength must be above 0 and at most 1, got %g",
+                     r->strength);
 }
 
 static reel_status lay_edit(reel_env *env, reel_job *t, const reel_generate_request *r,
                             const look *clip) {
-    if (!(r->strength > 0 && r->strength <= 1))
-        return reel_fail(env, REEL_E_ARG, "strength must be above 0 and at most 1, got %g",
-                         r->strength);
+    reel_status status = check_strength(env, r);
+    if (status != REEL_OK) return status;
     t->F = 1 + divide_up(clip->frames - 1, t->factor);
     add_segment(t, NULL, 0, clip->frames);
-    reel_status status = add_input(
+    status = add_input(
         env, t,
         (reel_task_input){
             .path = r->clip[0], .n = clip->frames, .latents = t->F, .level = r->strength});
     if (status != REEL_OK || !r->mask) return status;
     look mask;
     t->mask = r->mask;
-    status = look_at_picture(env, r->mask, &mask);
+    status = look_at(env, r->mask, &mask);
+    t->mask_moves = status == REEL_OK && !mask.is_picture;
+    if (t->mask_moves && mask.frames != clip->frames)
+        return reel_fail(env, REEL_E_ARG, "%s: the mask has %lld frames, wanted the clip's %lld",
+                         r->mask, (long long)mask.frames, (long long)clip->frames);
     if (status == REEL_OK && (mask.width != clip->width || mask.height != clip->height))
         return reel_fail(env, REEL_E_ARG, "%s: the mask is %dx%d, wanted the clip's %dx%d", r->mask,
                          mask.width, mask.height, clip->width, clip->height);
     return status == REEL_OK ? hash_file(env, r->mask, &t->mask_hash) : status;
+}
+
+static reel_status check_curve(reel_env *env, const reel_generate_request *r) {
+    const reel_curve_point *p = r->curve;
+    bool good = r->n_curve >= 2 && p[0].at <= 0 && p[r->n_curve - 1].at >= 1;
+    for (int i = 0; i < r->n_curve && good; i++)
+        good = p[i].weight >= 0 && p[i].weight <= 1 && p[i].at >= 0 && p[i].at <= 1 &&
+               (i == 0 || p[i].at >= p[i - 1].at);
+    if (good) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG,
+                     "the curve of %d points must go from time 0 to 1 without turning back, with "
+                     "weights in 0..1",
+                     r->n_curve);
+}
+
+/* Both clips from their first frames on, as far as the shorter one goes. */
+static reel_status lay_blend(reel_env *env, reel_job *t, const reel_generate_request *r,
+                             const look clip[2]) {
+    reel_status status = check_strength(env, r);
+    if (status == REEL_OK) status = check_curve(env, r);
+    if (status != REEL_OK) return status;
+    const int64_t n = least(clip[0].frames, clip[1].frames);
+    t->F = 1 + divide_up(n - 1, t->factor);
+    t->curve = r->curve;
+    t->n_curve = r->n_curve;
+    add_segment(t, NULL, 0, n);
+    for (int i = 0; i < 2 && status == REEL_OK; i++)
+        status = add_input(
+            env, t,
+            (reel_task_input){.path = r->clip[i], .n = n, .latents = t->F, .level = r->strength});
+    return status;
 }
 
 /* Frames that are to be made, at the rate of the file. */
@@ -210,6 +341,7 @@ static reel_status lay_clips(reel_env *env, const reel_generate_request *r, cons
                              double fps, reel_job *t) {
     int64_t fresh = 0;
     if (t->kind == REEL_TASK_EDIT) return lay_edit(env, t, r, clip);
+    if (t->kind == REEL_TASK_BLEND) return lay_blend(env, t, r, clip);
     const reel_status status = count_fresh(env, r, fps, &fresh);
     if (status != REEL_OK) return status;
     if (t->kind == REEL_TASK_EXTEND)
@@ -220,13 +352,31 @@ static reel_status lay_clips(reel_env *env, const reel_generate_request *r, cons
     return lay_between(env, t, path, clip, fresh);
 }
 
+/* Leaves of a clip what is to be kept. */
+static reel_status cut_clip(reel_env *env, const reel_generate_request *r, look *clip) {
+    if (!(r->keep_to_s > r->keep_from_s)) return REEL_OK;
+    const double fps = (double)clip->fps.num / clip->fps.den;
+    const int64_t from = (int64_t)rint(r->keep_from_s * fps);
+    const int64_t end = (int64_t)rint(r->keep_to_s * fps);
+    if (r->keep_from_s < 0 || end > clip->frames || from >= end)
+        return reel_fail(env, REEL_E_ARG,
+                         "%s: %g s to %g s are frames %lld to %lld of its %lld (%g s), wanted at "
+                         "least one of those it has",
+                         r->clip[0], r->keep_from_s, r->keep_to_s, (long long)from, (long long)end,
+                         (long long)clip->frames, (double)clip->frames / fps);
+    clip->from = from;
+    clip->frames = end - from;
+    return REEL_OK;
+}
+
 static reel_status open_clips(reel_env *env, const reel_generate_request *r,
                               reel_generate_request *a, reel_job *t) {
     look clip[2];
     reel_status status = look_at_clip(env, r->clip[0], &clip[0]);
     clip[1] = clip[0];
-    if (status == REEL_OK && t->kind == REEL_TASK_CONNECT)
+    if (status == REEL_OK && (t->kind == REEL_TASK_CONNECT || t->kind == REEL_TASK_BLEND))
         status = look_at_clip(env, r->clip[1], &clip[1]);
+    if (status == REEL_OK && t->kind == REEL_TASK_EXTEND) status = cut_clip(env, r, &clip[0]);
     if (status != REEL_OK) return status;
     if (!r->width && !r->height &&
         (clip[0].width != clip[1].width || clip[0].height != clip[1].height))
@@ -382,26 +532,25 @@ static reel_status check_folder(reel_env *env, const reel_folder *folder, reel_t
 }
 
 reel_status reel_task_open(reel_env *env, const reel_folder *folder, const reel_generate_request *r,
-                           reel_generate_request *adjusted, reel_job *t) {
+                           const reel_spans *spans, reel_generate_request *adjusted, reel_job *t) {
     *adjusted = *r;
-    *t = (reel_job){.kind = r->task};
+    *t = (reel_job){.kind = r->task, .spans = *spans, .factor = spans->factor};
     if (t->kind == REEL_TASK_GENERATE) return REEL_OK;
     const reel_status status = check_folder(env, folder, t->kind);
     if (status != REEL_OK) return status;
-    const int64_t factor =
-        reel_wan_vae_factor_t(&reel_folder_config(folder, REEL_COMPONENT_VAE)->vae);
-    const reel_status looked = reel_task_look(env, r, factor, adjusted, t);
+    const reel_status looked = reel_task_look(env, r, spans, adjusted, t);
     if (!takes_picture(folder)) return looked;
     t->condition = true; /* CLIP's rows are of one picture */
     t->first_only = reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer.image_dim;
     return looked;
 }
 
-reel_status reel_task_look(reel_env *env, const reel_generate_request *r, int64_t factor,
+reel_status reel_task_look(reel_env *env, const reel_generate_request *r, const reel_spans *spans,
                            reel_generate_request *adjusted, reel_job *t) {
     *adjusted = *r;
     *t = (reel_job){.kind = r->task,
-                    .factor = factor,
+                    .spans = *spans,
+                    .factor = spans->factor,
                     .fit = r->letterbox ? REEL_FIT_LETTERBOX : REEL_FIT_CROP};
     return t->kind == REEL_TASK_ANIMATE ? open_pictures(env, r) : open_clips(env, r, adjusted, t);
 }

@@ -68,10 +68,12 @@ static int close_rig(void **state) {
     return 0;
 }
 
+static const reel_spans spans = {.factor = 4, .most = 17, .window = 9, .context = 3};
+
 /* Looks and places, as if the model made every size. */
 static reel_status lay(rig *r) {
     reel_env_clear(r->env);
-    reel_status status = reel_task_look(r->env, &r->request, 4, &r->adjusted, &r->task);
+    reel_status status = reel_task_look(r->env, &r->request, &spans, &r->adjusted, &r->task);
     if (status != REEL_OK) return status;
     const int64_t frames = r->adjusted.frames ? r->adjusted.frames : 17;
     r->settings = (reel_settings){.width = r->adjusted.width,
@@ -242,6 +244,115 @@ static void test_task_edit_takes_the_whole_clip_at_its_level(void **state) {
     refused(r, REEL_E_ARG, "is a picture");
 }
 
+static void test_task_connect_makes_as_many_frames_as_are_asked(void **state) {
+    rig *r = *state;
+    for (int64_t n = 1; n <= 9; n++) {
+        begin(r, REEL_TASK_CONNECT, r->clip);
+        r->request.clip[1] = r->clip;
+        r->request.seconds = 0;
+        r->request.frames = n;
+        assert_int_equal(lay(r), REEL_OK);
+        is_segment(r, 1, NULL, 9, n);
+        const int64_t made = (n + 3) / 4;
+        is_input(r, 1, r->clip, 4 * made - n, 8, 3 + made, 2); /* latents are whole */
+    }
+}
+
+static void test_task_long_ones_begin_with_a_windows_context(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_EXTEND, r->clip);
+    r->request.seconds = 60;
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->clip, 14, 9, 0, 3);
+    assert_int_equal(r->task.F, 3 + 120);
+    assert_int_equal(r->task.n_steps, 0);
+    begin(r, REEL_TASK_CONNECT, r->clip);
+    r->request.clip[1] = r->clip;
+    r->request.seconds = 60;
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 1, r->clip, 0, 8, 123, 2);
+}
+
+static void test_task_backward_goes_in_steps_of_a_window(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_EXTEND, r->clip);
+    r->request.backward = true;
+    r->request.seconds = 0;
+    r->request.frames = 100;
+    assert_int_equal(lay(r), REEL_OK);
+    assert_int_equal(r->task.F, 9);
+    is_input(r, 0, r->clip, 0, 12, 6, 3);
+    is_segment(r, 0, NULL, 0, 100);
+    is_segment(r, 1, r->clip, 0, 23);
+    assert_int_equal(r->task.n_steps, 5);
+    int64_t sum = 0;
+    for (int64_t i = 0; i < 5; i++) { /* 1 + 5 x 4 of a window are new */
+        assert_int_equal(reel_task_step_frames(&r->task, i), i < 4 ? 21 : 16);
+        sum += reel_task_step_frames(&r->task, i);
+    }
+    assert_int_equal(sum, 100);
+    reel_job step;
+    reel_task_step(&r->task, 0, NULL, &step);
+    assert_string_equal(step.input[0].path, r->clip);
+    assert_int_equal(step.segment[0].from, 0);
+    reel_task_step(&r->task, 4, "part", &step);
+    assert_string_equal(step.input[0].path, "part");
+    assert_int_equal(step.input[0].n, 12);
+    assert_int_equal(step.input[0].at, 6);
+    assert_int_equal(step.segment[0].from, 5); /* the first five are too many */
+    assert_int_equal(step.segment[0].n, 16);
+}
+
+static void test_task_keeps_a_part_of_a_clip(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_EXTEND, r->clip);
+    r->request.keep_from_s = 0.5;
+    r->request.keep_to_s = 2;
+    assert_int_equal(lay(r), REEL_OK);
+    is_segment(r, 0, r->clip, 4, 12);
+    is_input(r, 0, r->clip, 7, 9, 0, 3);
+    r->request.backward = true;
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->clip, 4, 8, 3, 2);
+    is_segment(r, 1, r->clip, 4, 12);
+    r->request.keep_to_s = 3; /* it has 2.875 s */
+    refused(r, REEL_E_ARG, "of its 23");
+    r->request.keep_from_s = -1;
+    refused(r, REEL_E_ARG, "-1 s");
+}
+
+static void test_task_blend_is_as_long_as_the_shorter_clip(void **state) {
+    rig *r = *state;
+    const reel_curve_point curve[] = {{0, 0}, {0.5, 0.2}, {1, 1}}, back[] = {{0, 0}, {1, 2}};
+    begin(r, REEL_TASK_BLEND, r->clip);
+    r->request.clip[1] = r->brief;
+    r->request.strength = 0.6;
+    r->request.curve = curve;
+    r->request.n_curve = 3;
+    assert_int_equal(lay(r), REEL_OK);
+    is_input(r, 0, r->clip, 0, 2, 0, 2);
+    is_input(r, 1, r->brief, 0, 2, 0, 2);
+    is_segment(r, 0, NULL, 0, 2);
+    r->request.n_curve = 2;
+    refused(r, REEL_E_ARG, "from time 0 to 1");
+    r->request.curve = back;
+    refused(r, REEL_E_ARG, "weights in 0..1");
+}
+
+static void test_task_mask_may_be_a_clip_as_long(void **state) {
+    rig *r = *state;
+    begin(r, REEL_TASK_EDIT, r->clip);
+    r->request.strength = 0.5;
+    r->request.mask = r->clip;
+    assert_int_equal(lay(r), REEL_OK);
+    assert_true(r->task.mask_moves);
+    r->request.mask = r->picture;
+    assert_int_equal(lay(r), REEL_OK);
+    assert_false(r->task.mask_moves);
+    r->request.mask = r->brief;
+    refused(r, REEL_E_ARG, "the mask has 2 frames, wanted the clip's 23");
+}
+
 static void test_task_kept_frames_keep_their_size(void **state) {
     rig *r = *state;
     begin(r, REEL_TASK_EXTEND, r->clip);
@@ -260,6 +371,12 @@ int main(void) {
         cmocka_unit_test(test_task_backward_ends_where_the_clip_begins),
         cmocka_unit_test(test_task_connect_and_loop_have_something_on_both_sides),
         cmocka_unit_test(test_task_edit_takes_the_whole_clip_at_its_level),
+        cmocka_unit_test(test_task_connect_makes_as_many_frames_as_are_asked),
+        cmocka_unit_test(test_task_long_ones_begin_with_a_windows_context),
+        cmocka_unit_test(test_task_backward_goes_in_steps_of_a_window),
+        cmocka_unit_test(test_task_keeps_a_part_of_a_clip),
+        cmocka_unit_test(test_task_blend_is_as_long_as_the_shorter_clip),
+        cmocka_unit_test(test_task_mask_may_be_a_clip_as_long),
         cmocka_unit_test(test_task_kept_frames_keep_their_size),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);

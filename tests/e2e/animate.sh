@@ -45,6 +45,23 @@ expect 0 animate "$work/green.webp" --fit letterbox --size 64x64 -o "$work/e.mkv
 expect 0 animate "$work/green.webp" --fit crop --size 64x64 -o "$work/f.mkv"
 [ "$(frame "$work/e.mkv" 0)" != "$(frame "$work/f.mkv" 0)" ] || complain "--fit has no effect"
 
+# Red above, blue below: a long narrow picture gets bars beside it, or only its middle is shown.
+ffmpeg -v error -y -f lavfi -i color=red:s=20x1500 -vf "drawbox=0:750:20:750:blue:fill" -frames:v 1 "$work/tall.png"
+ffmpeg -v error -y -i "$work/tall.png" -vf transpose=2 "$work/wide.png" # red on the left
+pixel() { # FILE X Y: of its first frame, averaged over 4x4
+    ffmpeg -v error -i "$1" -frames:v 1 -vf "crop=4:4:$2:$3,scale=1:1" -f rawvideo -pix_fmt rgb24 - | od -An -tu1
+}
+for shape in tall wide; do
+    for fit in crop letterbox; do
+        expect 0 animate "$work/$shape.png" --fit $fit --size 64x64 -o "$work/$shape-$fit.mkv"
+        frames "$work/$shape-$fit.mkv" 9 64,64
+    done
+    [ "$(frame "$work/$shape-crop.mkv" 0)" != "$(frame "$work/$shape-letterbox.mkv" 0)" ] ||
+        complain "--fit has no effect on a $shape picture"
+done
+expect 0 animate "$work/red.png" --size 48x80 -o "$work/size.mkv"
+frames "$work/size.mkv" 9 64,96 # this model makes multiples of 32
+
 # ---- pictures at the end and between; the file says what it was made of ----
 expect 0 animate "$work/red.png" --end-image "$work/blue.jpg" --keyframe 6="$work/green.webp" \
     --frames 13 --size 64x64 -o "$work/g.mkv"

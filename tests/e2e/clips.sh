@@ -67,7 +67,7 @@ is "$work/l.mkv" 19 64,64
 same "$work/l.mkv" 0 "$work/a.mkv" 0 11
 out_has '"seam":"'
 expect 0 run loop --size 64x64 --frames 5 -o "$work/p.mkv"
-is "$work/p.mkv" 9 64,64
+is "$work/p.mkv" 10 64,64
 expect 0 "$REEL" loop --model "$work/model" -p x -s 7 "$work/a.mkv" --frames 4 -o "$work/l.mkv"
 err_has "times the median step"
 

@@ -1,6 +1,5 @@
 /* reel animate: a picture, or several, into a video. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "app/cli/make.h"
 
@@ -67,12 +66,11 @@ static int run(int argc, const char *const *argv) {
     reel_parsed parsed;
     int exit_code;
     reel_keyframe list[REEL_MAX_LIST + 2];
-    reel_generate_request given = reel_generate_request_default();
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
+    reel_generate_request given = reel_make_request(REEL_TASK_ANIMATE, &parsed, o.fit);
+    given.clip[0] = NULL; /* the operand is a picture */
     if (!collect(&parsed, &o, list, &given.n_keyframes)) return REEL_EXIT_USAGE;
-    given.task = REEL_TASK_ANIMATE;
     given.keyframe = list;
-    given.letterbox = strcmp(o.fit, "letterbox") == 0;
     return reel_make(&usage, &parsed, &o.make, &given);
 }
 

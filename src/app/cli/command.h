@@ -17,6 +17,7 @@ typedef struct reel_command {
 } reel_command;
 
 extern const reel_command reel_command_animate;
+extern const reel_command reel_command_blend;
 extern const reel_command reel_command_completion;
 extern const reel_command reel_command_connect;
 extern const reel_command reel_command_depth;
@@ -28,6 +29,8 @@ extern const reel_command reel_command_info;
 extern const reel_command reel_command_init;
 extern const reel_command reel_command_kernels;
 extern const reel_command reel_command_loop;
+extern const reel_command reel_command_recut;
+extern const reel_command reel_command_remix;
 extern const reel_command reel_command_stereo;
 extern const reel_command reel_command_storyboard;
 extern const reel_command reel_command_train;

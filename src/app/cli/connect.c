@@ -1,6 +1,4 @@
 /* reel connect: a transition from one clip to another. */
-#include <string.h>
-
 #include "app/cli/make.h"
 
 typedef struct connect_options {
@@ -13,8 +11,8 @@ static const reel_option options[] = {REEL_MAKE_FIT_ROW(offsetof(connect_options
 static const reel_usage usage = {
     .command = "connect",
     .summary = "Make a transition from one clip to another",
-    .details = "--seconds or --frames say how long it takes, 2 seconds when neither is given, "
-               "rounded to what the\nmodel makes at once. Both clips keep their frames, bit for "
+    .details = "--seconds or --frames say how long it takes, 2 seconds when neither is given. Both "
+               "clips\nkeep their frames, bit for "
                "bit in a lossless OUTPUT (.mkv). Size\nand rate are those of A; --size fits both "
                "into another. The model must take a noise level for\neach token.",
     .operands = "A B",
@@ -30,12 +28,8 @@ static int run(int argc, const char *const *argv) {
     connect_options o = {0};
     reel_parsed parsed;
     int exit_code;
-    reel_generate_request given = reel_generate_request_default();
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
-    given.task = REEL_TASK_CONNECT;
-    given.clip[0] = parsed.operand[0];
-    given.clip[1] = parsed.operand[1];
-    given.letterbox = strcmp(o.fit, "letterbox") == 0;
+    const reel_generate_request given = reel_make_request(REEL_TASK_CONNECT, &parsed, o.fit);
     return reel_make(&usage, &parsed, &o.make, &given);
 }
 

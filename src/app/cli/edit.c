@@ -1,6 +1,4 @@
 /* reel edit: a clip, made anew from its own noised self. */
-#include <string.h>
-
 #include "app/cli/make.h"
 
 typedef struct edit_options {
@@ -20,7 +18,7 @@ static const reel_option options[] = {
      .kind = REEL_OPTION_NUMBER},
     {.name = "mask",
      .value = "FILE",
-     .help = "a picture, white where the clip may change and black where it stays",
+     .help = "a picture, or a clip as long, white where it may change and black where it stays",
      .offset = offsetof(edit_options, mask),
      .kind = REEL_OPTION_TEXT},
     REEL_MAKE_FIT_ROW(offsetof(edit_options, fit)),
@@ -46,17 +44,14 @@ static int run(int argc, const char *const *argv) {
     edit_options o = {0};
     reel_parsed parsed;
     int exit_code;
-    reel_generate_request given = reel_generate_request_default();
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
     if (o.make.frames || o.make.seconds > 0) {
         fprintf(stderr, "reel edit: --frames and --seconds: an edited clip keeps its length\n");
         return REEL_EXIT_USAGE;
     }
-    given.task = REEL_TASK_EDIT;
-    given.clip[0] = parsed.operand[0];
+    reel_generate_request given = reel_make_request(REEL_TASK_EDIT, &parsed, o.fit);
     given.strength = o.strength;
     given.mask = o.mask;
-    given.letterbox = strcmp(o.fit, "letterbox") == 0;
     return reel_make(&usage, &parsed, &o.make, &given);
 }
 

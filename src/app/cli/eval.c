@@ -8,6 +8,7 @@ typedef struct eval_options {
     int64_t prompts, steps, seed, frames, threads, text_length;
     reel_option_size size;
     double cfg_scale, fps;
+    reel_option_list drift;
 } eval_options;
 
 static const reel_option options[] = {
@@ -86,6 +87,12 @@ static const reel_option options[] = {
      .max = 512,
      .offset = offsetof(eval_options, text_length),
      .kind = REEL_OPTION_COUNT},
+    {.name = "drift",
+     .value = "FILE",
+     .help = "compare the last five seconds of a long video with its first, and nothing else; may "
+             "be repeated",
+     .offset = offsetof(eval_options, drift),
+     .kind = REEL_OPTION_LIST},
     {.name = "json",
      .value = "FILE",
      .help = "write the figures there as well",
@@ -135,6 +142,8 @@ static int evaluate(const eval_options *o) {
     e.judge = o->judge;
     e.only = o->only;
     e.json = o->json;
+    e.drift = o->drift.text;
+    e.n_drift = o->drift.n;
     e.isa = o->isa;
     e.prompts = o->prompts;
     e.steps = o->steps;
@@ -160,7 +169,7 @@ static int run(int argc, const char *const *argv) {
     reel_parsed parsed;
     int exit_code;
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
-    if (!o.model) {
+    if (!o.model && !o.drift.n) {
         fprintf(stderr, "reel eval: wanted --model DIR: the folder to measure\n");
         return REEL_EXIT_USAGE;
     }

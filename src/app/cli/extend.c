@@ -39,11 +39,8 @@ static int run(int argc, const char *const *argv) {
     extend_options o = {0};
     reel_parsed parsed;
     int exit_code;
-    reel_generate_request given = reel_generate_request_default();
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
-    given.task = REEL_TASK_EXTEND;
-    given.clip[0] = parsed.operand[0];
-    given.letterbox = strcmp(o.fit, "letterbox") == 0;
+    reel_generate_request given = reel_make_request(REEL_TASK_EXTEND, &parsed, o.fit);
     given.backward = strcmp(o.direction, "backward") == 0;
     if (strcmp(o.direction, "both") != 0) return reel_make(&usage, &parsed, &o.make, &given);
     reel_generate_request second = given;

@@ -1,6 +1,4 @@
 /* reel loop: a video whose end leads to its beginning. */
-#include <string.h>
-
 #include "app/cli/make.h"
 
 typedef struct loop_options {
@@ -30,11 +28,8 @@ static int run(int argc, const char *const *argv) {
     loop_options o = {0};
     reel_parsed parsed;
     int exit_code;
-    reel_generate_request given = reel_generate_request_default();
     if (!reel_command_parse(&usage, argc, argv, &o, &parsed, &exit_code)) return exit_code;
-    given.task = REEL_TASK_LOOP;
-    given.clip[0] = parsed.operand[0];
-    given.letterbox = strcmp(o.fit, "letterbox") == 0;
+    const reel_generate_request given = reel_make_request(REEL_TASK_LOOP, &parsed, o.fit);
     if (parsed.n_operands) return reel_make(&usage, &parsed, &o.make, &given);
     const reel_generate_request first = reel_generate_request_default();
     return reel_make_twice(&usage, &parsed, &o.make, &first, &given);

@@ -6,6 +6,7 @@
 static const reel_command *const commands[] = {
     &reel_command_generate,   &reel_command_animate,    &reel_command_extend,
     &reel_command_connect,    &reel_command_loop,       &reel_command_edit,
+    &reel_command_remix,      &reel_command_blend,      &reel_command_recut,
     &reel_command_storyboard, &reel_command_stereo,     &reel_command_depth,
     &reel_command_sheet,      &reel_command_info,       &reel_command_init,
     &reel_command_train,      &reel_command_eval,       &reel_command_world,

@@ -17,8 +17,12 @@ typedef struct reel_make_options {
     reel_option_size size;
     int64_t frames;
     double seconds, fps;
+    int64_t window, context, anchor;
+    double context_noise;
     const char *output, *model, *type, *isa, *preview_path;
-    int64_t threads, max_memory;
+    int64_t threads, max_memory, variations;
+    const char *draft;  /* whose recipe stands for what is not said, but for its steps */
+    const char *source; /* the same, with its steps; set by a command, not by an option */
     reel_option_list lora;
     reel_lora loras[REEL_MAX_LIST]; /* what the list says; filled in on the way */
     bool bit_exact, dry_run, json, quiet, verbose;
@@ -29,11 +33,12 @@ typedef struct reel_make_options {
 } reel_make_options;
 
 /* The rows of those options: a usage's `shared`. */
-enum { REEL_MAKE_ROWS = 34 };
+enum { REEL_MAKE_ROWS = 40 };
 extern const reel_option reel_make_rows[];
 
-/* Makes what the options say. given: the task and its files, everything else is filled in here.
- * Returns the exit code, with a message printed. */
+/* Makes what the options say. given: the task and its files, and a number of frames where that is
+ * not the options'; everything else is filled in here. Returns the exit code, with a message
+ * printed. */
 int reel_make(const reel_usage *usage, const reel_parsed *parsed, reel_make_options *options,
               const reel_generate_request *given);
 
@@ -42,6 +47,21 @@ int reel_make(const reel_usage *usage, const reel_parsed *parsed, reel_make_opti
  * the same command; a second one whose seed was given goes on too. */
 int reel_make_twice(const reel_usage *usage, const reel_parsed *parsed, reel_make_options *options,
                     const reel_generate_request *first, const reel_generate_request *second);
+
+/* Makes o->variations files, each with a seed of its own that its name ends in, and a contact sheet
+ * of them, OUTPUT-variations.png. make is called for each of them. */
+typedef int reel_make_one(const reel_usage *usage, const reel_parsed *parsed,
+                          reel_make_options *options, const void *context);
+int reel_make_variations(const reel_usage *usage, const reel_parsed *parsed,
+                         const reel_make_options *options, reel_make_one *make,
+                         const void *context);
+
+/* A seed nobody asked for. */
+int64_t reel_make_draw_seed(void);
+
+/* A request for a task with the operands as its clips; fit: the value of --fit. */
+reel_generate_request reel_make_request(reel_task_kind task, const reel_parsed *parsed,
+                                        const char *fit);
 
 /* The folder of the model: as given, else $REEL_MODEL, else the one that ships; false with a
  * message when there is none. text is room for the answer. */

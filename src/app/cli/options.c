@@ -264,6 +264,12 @@ bool reel_option_given(const reel_usage *usage, const reel_parsed *parsed, const
     return row >= 0 && (parsed->given >> row & 1);
 }
 
+void reel_option_mark(const reel_usage *usage, reel_parsed *parsed, const char *name) {
+    const int row = find(usage, name, strlen(name));
+    assert(row >= 0);
+    if (row >= 0) parsed->given |= (uint64_t)1 << row;
+}
+
 void reel_option_range(const reel_option *option, char *text, size_t text_bytes) {
     char least[32], most[32];
     text[0] = '\0';

@@ -88,6 +88,9 @@ REEL_MUST_USE reel_status reel_options_parse(const reel_usage *usage, int argc,
 /* Whether --name was on the command line. A name no row has is a bug (assert). */
 bool reel_option_given(const reel_usage *usage, const reel_parsed *parsed, const char *name);
 
+/* Says that it was. */
+void reel_option_mark(const reel_usage *usage, reel_parsed *parsed, const char *name);
+
 /* What an option takes besides its name: "; 1 to 256", ": a, b or c", "; 64M to 8G" into text. */
 void reel_option_range(const reel_option *option, char *text, size_t text_bytes);
 

@@ -23,6 +23,12 @@ void reel_progress_deinit(reel_progress *p) {
     p->phase[0] = '\0';
 }
 
+void reel_progress_stop(reel_progress *p) {
+    if (p->quiet || p->json) return;
+    reel_progress_deinit(p);
+    fprintf(stderr, "reel %s: stopping; once more ends at once\n", p->command);
+}
+
 /* ---- JSON ---- */
 
 static void begin_line(reel_json_out *out, reel_env *env, const char *event) {
@@ -53,6 +59,7 @@ static void put_settings(reel_json_out *out, const reel_generate_settings *s) {
     reel_json_out_put_string(out, "sampler", s->sampler);
     reel_json_out_put_string(out, "type", s->type);
     reel_json_out_put_int(out, "seed", s->seed);
+    reel_json_out_put_int(out, "windows", s->windows);
     reel_json_out_put_int(out, "tokens", s->tokens);
     reel_json_out_put_int(out, "prompt_tokens", s->prompt_tokens);
     reel_json_out_key(out, "notes");
@@ -85,7 +92,8 @@ static void print_event(const reel_progress *p, const reel_event *e) {
     static const char *const name[] = {
         [REEL_EVENT_PHASE] = "phase",   [REEL_EVENT_STEP] = "step",
         [REEL_EVENT_FRAMES] = "frames", [REEL_EVENT_PREVIEW] = "preview",
-        [REEL_EVENT_SEAM] = "seam",     [REEL_EVENT_DONE] = "done"};
+        [REEL_EVENT_SEAM] = "seam",     [REEL_EVENT_PARTIAL] = "partial",
+        [REEL_EVENT_DONE] = "done"};
     reel_json_out out;
     begin_line(&out, p->env, name[e->kind]);
     if (e->text) reel_json_out_put_string(&out, text_key(e->kind), e->text);
@@ -102,13 +110,16 @@ static void print_event(const reel_progress *p, const reel_event *e) {
 /* ---- text ---- */
 
 static void print_settings(FILE *out, const reel_generate_settings *s) {
+    char windows[48] = "";
+    if (s->windows > 1)
+        snprintf(windows, sizeof windows, " in %lld windows", (long long)s->windows);
     fprintf(out,
-            "size      %lldx%lld, %lld frame%s at %g fps (%.3g s)\n"
+            "size      %lldx%lld, %lld frame%s at %g fps (%.3g s)%s\n"
             "sampling  %s, %lld steps, cfg scale %g, flow shift %g, seed %lld\n"
             "tokens    %lld of video, %lld of text; weights %s\n",
             (long long)s->width, (long long)s->height, (long long)s->frames,
             s->frames == 1 ? "" : "s", (double)s->fps_num / s->fps_den,
-            (double)s->frames * s->fps_den / s->fps_num, s->sampler, (long long)s->steps,
+            (double)s->frames * s->fps_den / s->fps_num, windows, s->sampler, (long long)s->steps,
             s->cfg_scale, s->flow_shift, (long long)s->seed, (long long)s->tokens,
             (long long)s->prompt_tokens, s->type);
 }
@@ -147,15 +158,20 @@ static void print_begin(const reel_progress *p) {
         begin_line(&out, p->env, "settings");
         put_settings(&out, s);
         reel_json_out_put_int(&out, "steps_done", s->steps_done);
+        reel_json_out_put_int(&out, "windows_done", s->windows_done);
         end_line(&out);
         return;
     }
     if (p->quiet) return;
     print_notes(p);
     if (p->seed_is_drawn) fprintf(stderr, "reel %s: seed %lld\n", p->command, (long long)s->seed);
-    if (s->steps_done)
-        fprintf(stderr, "reel %s: going on after step %lld of %lld\n", p->command,
-                (long long)s->steps_done, (long long)s->steps);
+    if (!s->steps_done && !s->windows_done) return;
+    fprintf(stderr, "reel %s: going on after step %lld of %lld", p->command,
+            (long long)s->steps_done, (long long)s->steps);
+    if (s->windows > 1)
+        fprintf(stderr, " of window %lld of %lld", (long long)s->windows_done + 1,
+                (long long)s->windows);
+    fprintf(stderr, "\n");
 }
 
 void reel_progress_prediction(const reel_progress *p, const reel_generate_cost *c) {
@@ -197,6 +213,11 @@ void reel_progress_event(reel_progress *p, const reel_event *e) {
     if (e->kind == REEL_EVENT_SEAM) {
         reel_progress_deinit(p);
         if (!p->quiet) fprintf(stderr, "reel %s: seam %s\n", p->command, e->text);
+        return;
+    }
+    if (e->kind == REEL_EVENT_PARTIAL) {
+        reel_progress_deinit(p);
+        if (!p->quiet) fprintf(stderr, "reel %s: what there was is in %s\n", p->command, e->text);
         return;
     }
     if (!p->terminal || p->quiet) return;

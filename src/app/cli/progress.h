@@ -25,6 +25,9 @@ void reel_progress_init(reel_progress *progress, reel_env *env,
 /* Ends the line that is being drawn. */
 void reel_progress_deinit(reel_progress *progress);
 
+/* Says that the run is about to stop. */
+void reel_progress_stop(reel_progress *progress);
+
 /* A dry run's answer. */
 void reel_progress_prediction(const reel_progress *progress, const reel_generate_cost *cost);
 void reel_progress_event(reel_progress *progress, const reel_event *event);
