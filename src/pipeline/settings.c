@@ -321,7 +321,10 @@ reel_status reel_settings_spans(reel_env *env, const reel_folder *folder,
                                 const reel_generate_request *r, reel_spans *spans) {
     defaults d;
     reel_status status = check(env, r);
-    if (status == REEL_OK) status = check_folder(env, folder, r);
+    /* a folder that lacks them fails here; what else is wrong is better said by the task */
+    if (status == REEL_OK && (!reel_folder_config(folder, REEL_COMPONENT_VAE) ||
+                              !reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)))
+        status = check_folder(env, folder, r);
     if (status == REEL_OK) status = of_folder(env, folder, &d);
     return status == REEL_OK ? find_spans(env, folder, r, &d, spans) : status;
 }
