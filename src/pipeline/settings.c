@@ -309,12 +309,12 @@ static reel_status find_spans(reel_env *env, const reel_folder *folder,
     }
     *spans = s;
     if (s.window > s.context + s.anchor) return REEL_OK;
+    const long long frames[] = {1 + (s.window - 1) * factor, 1 + (s.context - 1) * factor,
+                                s.anchor ? 1 + (s.anchor - 1) * factor : 0};
     return reel_fail(env, REEL_E_ARG,
                      "a window of %lld frames with %lld of context and %lld of anchor leaves "
                      "nothing to be made",
-                     (long long)(1 + (s.window - 1) * factor),
-                     (long long)(1 + (s.context - 1) * factor),
-                     (long long)(s.anchor ? 1 + (s.anchor - 1) * factor : 0));
+                     frames[0], frames[1], frames[2]);
 }
 
 reel_status reel_settings_spans(reel_env *env, const reel_folder *folder,

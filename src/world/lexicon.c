@@ -614,6 +614,11 @@ static const reel_word chinese[] = {
     ROLE("、", COMMA),
     ROLE("!", STOP),
     ROLE(";", STOP),
+    ROLE("，", COMMA),
+    ROLE("：", COMMA),
+    ROLE("！", STOP),
+    ROLE("；", STOP),
+    ROLE("？", STOP),
 };
 
 static bool is_letter(char c) {

@@ -98,6 +98,16 @@ static void test_understand_reads_the_held_out_prompts(void **state) {
         }
 }
 
+/* Commas and stops of full width are no words. */
+static void test_understand_reads_chinese_punctuation(void **state) {
+    (void)state;
+    static const char text[] = "日落：一个红色的球在草地上弹跳，镜头静止！";
+    reel_understood u;
+    reel_prompt_understand(text, sizeof text - 1, &u);
+    if (u.n_unknown) fail_msg("'%.*s' in %s", u.unknown[0].bytes, text + u.unknown[0].from, text);
+    assert_int_equal(reel_attributes_get(&u.attributes, REEL_ATTRIBUTE_SKY, 0), REEL_SKY_SUNSET);
+}
+
 static void check_unknown(const char *text, const char *word, int n) {
     const reel_understood u = read_text(text);
     assert_int_equal(u.n_unknown, n);
@@ -150,6 +160,7 @@ int main(void) {
         cmocka_unit_test(test_understand_names_what_it_does_not_know),
         cmocka_unit_test(test_understand_binds_adjectives_to_their_nouns),
         cmocka_unit_test(test_understand_says_what_cannot_be),
+        cmocka_unit_test(test_understand_reads_chinese_punctuation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
