@@ -79,7 +79,7 @@ if(TARGET reel AND NOT CMAKE_CROSSCOMPILING)
   foreach(source ${REEL_E2E})
     get_filename_component(name ${source} NAME_WE)
     if(name MATCHES "^(lib|tiny_model)$"
-       OR (REEL_SANITIZE STREQUAL "address" AND name MATCHES "^(generate_memory|install|symbols)$")
+       OR (REEL_SANITIZE STREQUAL "address" AND name MATCHES "^(generate_long|generate_memory|install|symbols)$")
        OR (REEL_SANITIZE STREQUAL "thread" AND NOT name MATCHES "^cli(_|$)"))
       continue()
     endif()
