@@ -36,9 +36,10 @@ if(REEL_FUZZ)
   set(REEL_TEST_SOURCES)
 elseif(REEL_SANITIZE STREQUAL "thread")
   # What starts threads, and one op of each way of splitting work; all the others go through the same
-  # two calls, and ThreadSanitizer makes their arithmetic twenty times slower.
+  # two calls, and ThreadSanitizer makes their arithmetic twenty times slower. tests/fault is left
+  # out: it writes videos, by FFmpeg's threads, whose atomics ThreadSanitizer cannot see.
   list(FILTER REEL_TEST_SOURCES INCLUDE REGEX
-       "/(base|tape|fault|cpu|golden)/[a-z0-9_]*_test\\.c$|/ops/(activation|linear|reduce|norm|concat)_test\\.c$")
+       "/(base|tape|cpu|golden)/[a-z0-9_]*_test\\.c$|/ops/(activation|linear|reduce|norm|concat)_test\\.c$")
 endif()
 foreach(source ${REEL_TEST_SOURCES})
   get_filename_component(directory ${source} DIRECTORY)
