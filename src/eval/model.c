@@ -258,6 +258,7 @@ static reel_status new_transformer(reel_eval_model *m, const char *prompt, bool 
                                         .params = c->params,
                                         .table = m->o.table,
                                         .compute = compute_of(c),
+                                        .gives_sample = m->settings.gives_sample,
                                         .F = m->f,
                                         .h = m->h,
                                         .w = m->w,
@@ -307,7 +308,7 @@ reel_status reel_eval_model_error(reel_eval_model *m, const float *latents, cons
     for (int64_t i = 0; i < n; i++)
         m->x[i] = (float)(1 - t) * latents[i] + (float)t * eps[i];
     const reel_denoise_query query = {
-        .x = m->x, .group = m->group, .n_groups = 1, .timestep = &timestep};
+        .x = m->x, .group = m->group, .n_groups = 1, .timestep = &timestep, .sigma = &t};
     reel_status status = new_transformer(m, prompt, false, 1, &transformer);
     if (status == REEL_OK) status = reel_transformer_evaluate(transformer, &query, m->x, NULL);
     reel_transformer_free(&transformer);

@@ -23,6 +23,7 @@ struct reel_denoise {
     int32_t *group;   /* [positions] */
     int32_t *release; /* [n_groups]: the evaluation at which a group is let go; n: never */
     double *timestep; /* [n_groups] */
+    double *sigma;    /* [n_groups] */
 
     float *x, *shown, *cond, *uncond, *x0; /* [n] each */
     float *known, *noise;                  /* [n], or NULL when nothing is known */
@@ -62,8 +63,9 @@ static reel_status make_groups(reel_denoise *d, const reel_canvas *canvas) {
     d->group = reel_calloc(d->env, d->positions, sizeof *d->group, tag_denoise);
     d->release = reel_calloc(d->env, most, sizeof *d->release, tag_denoise);
     d->timestep = reel_calloc(d->env, most, sizeof *d->timestep, tag_denoise);
+    d->sigma = reel_calloc(d->env, most, sizeof *d->sigma, tag_denoise);
     int32_t *slot = reel_calloc(d->env, most, sizeof *slot, tag_denoise);
-    const bool ok = d->group && d->release && d->timestep && slot;
+    const bool ok = d->group && d->release && d->timestep && d->sigma && slot;
     if (ok) number_groups(d, canvas, slot);
     reel_free(d->env, slot);
     return ok ? REEL_OK : REEL_E_NOMEM;
@@ -152,7 +154,7 @@ reel_status reel_denoise_new(reel_env *env, const reel_canvas *canvas,
 void reel_denoise_free(reel_denoise **run) {
     reel_denoise *d = *run;
     if (!d) return;
-    void *const owned[] = {d->group, d->release, d->timestep, d->x,     d->shown,
+    void *const owned[] = {d->group, d->release, d->timestep, d->sigma, d->x,    d->shown,
                            d->cond,  d->uncond,  d->x0,       d->known, d->noise};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         reel_free(d->env, owned[i]);
@@ -217,8 +219,10 @@ static double own_level(const reel_denoise *d, int group, int i) {
 static void set_timesteps(reel_denoise *d, int i) {
     for (int g = 0; g < d->n_groups; g++) {
         double t = reel_sampler_timestep(d->sampler, i);
+        d->sigma[g] = reel_sampler_sigma(d->sampler, i);
         if (d->release[g] > i) {
-            t = own_level(d, g, i) * d->num_train_timesteps;
+            d->sigma[g] = own_level(d, g, i);
+            t = d->sigma[g] * d->num_train_timesteps;
             if (d->integer_timesteps) t = trunc(t);
         }
         d->timestep[g] = t;
@@ -264,6 +268,7 @@ static reel_status evaluate(reel_denoise *d, reel_denoise_model *model, void *co
                                       .group = d->group,
                                       .n_groups = d->n_groups,
                                       .timestep = d->timestep,
+                                      .sigma = d->sigma,
                                       .guided =
                                           reel_guidance_acts(&d->guidance, i, d->n_evaluations)};
     const reel_status status = model(context, &query, d->cond, d->uncond);

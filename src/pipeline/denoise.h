@@ -25,6 +25,7 @@ typedef struct reel_denoise_query {
     const int32_t *group; /* [F,h,w]: the group of each position, in [0, n_groups) */
     int n_groups;
     const double *timestep; /* [n_groups] of each group, 0..num_train_timesteps */
+    const double *sigma;    /* [n_groups]: the noise level itself, which timestep may round */
     bool guided;            /* the unconditional output is wanted too */
 } reel_denoise_query;
 

@@ -49,6 +49,7 @@ static reel_status new_transformer(reel_experts *x, bool stream, bool q8) {
                                               .table = g->backend.table,
                                               .compute = reel_generate_compute(c),
                                               .q8 = q8,
+                                              .gives_sample = s->gives_sample,
                                               .F = x->F,
                                               .h = s->h,
                                               .w = s->w,

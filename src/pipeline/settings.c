@@ -331,12 +331,6 @@ reel_status reel_settings_spans(reel_env *env, const reel_folder *folder,
 
 /* ---- sampling ---- */
 
-static reel_prediction prediction_of(const char *word) {
-    if (strcmp(word, "flow") == 0) return REEL_PREDICT_FLOW;
-    if (strcmp(word, "v") == 0) return REEL_PREDICT_V;
-    return strcmp(word, "sample") == 0 ? REEL_PREDICT_SAMPLE : REEL_PREDICT_EPSILON;
-}
-
 static reel_solver_type solver_of(const char *word) {
     static const char *const name[] = {"", "bh1", "bh2", "midpoint", "heun"};
     for (int i = 1; word && i < 5; i++)
@@ -360,7 +354,7 @@ static reel_status set_sampler(reel_env *env, const reel_folder *folder,
     s->sampler = reel_sampler_options_default(kind);
     s->sampler.schedule.num_train_timesteps = (int)c->num_train_timesteps;
     s->sampler.schedule.shift = r->flow_shift > 0 ? r->flow_shift : d->flow_shift;
-    s->sampler.prediction = prediction_of(c->prediction);
+    s->gives_sample = strcmp(c->prediction, "sample") == 0;
     s->sampler.n_steps = (int)(r->steps ? r->steps : d->steps);
     if (strcmp(name, c->sampler) == 0) { /* what is said of another solver is not for this one */
         if (kind == REEL_SAMPLER_UNIPC || kind == REEL_SAMPLER_DPMPP)

@@ -32,6 +32,7 @@ typedef struct reel_settings {
     double context_noise;
     int64_t text_length; /* rows of text the transformer sees */
     reel_sampler_options sampler;
+    bool gives_sample; /* the transformer's output is x0, which becomes a velocity at once */
     reel_guidance guidance;
     double
         boundary; /* the level, of 1, below which the second transformer works; 0: there is one */

@@ -217,6 +217,16 @@ static void map_tokens(reel_transformer *m, const int32_t *group) {
     }
 }
 
+/* v = (x_t - x0) / t on x_t = (1 - t) x0 + t eps, in place. What is clean has no velocity to speak of,
+ * and none is read: the driver holds it. The query's x may be what out has overwritten. */
+static void to_velocity(const reel_transformer *m, const reel_denoise_query *q, float *out) {
+    const int64_t positions = m->o.F * m->o.h * m->o.w;
+    for (int64_t i = 0; i < m->out_elements; i++) {
+        const double t = q->sigma[q->group[i % positions]];
+        out[i] = t > 0 ? (float)(((double)m->x[i] - (double)out[i]) / t) : 0;
+    }
+}
+
 reel_status reel_transformer_evaluate(void *context, const reel_denoise_query *q, float *cond,
                                       float *uncond) {
     reel_transformer *m = context;
@@ -237,5 +247,8 @@ reel_status reel_transformer_evaluate(void *context, const reel_denoise_query *q
     const size_t bytes = (size_t)m->out_elements * sizeof *out;
     memcpy(cond, out, bytes);
     if (q->guided) memcpy(uncond, out + m->out_elements, bytes);
+    if (!m->o.gives_sample) return REEL_OK;
+    to_velocity(m, q, cond);
+    if (q->guided) to_velocity(m, q, uncond);
     return REEL_OK;
 }

@@ -2,6 +2,7 @@
  * reference implementation. */
 #include "pipeline/transformer.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +29,7 @@ typedef struct rig {
     reel_wan_dit_config dit;
     reel_text_rows rows;
     int64_t idle_bytes;
+    bool gives_sample;
 } rig;
 
 static reel_params *part(rig *r, const char *prefix) {
@@ -159,6 +161,7 @@ static reel_transformer *new_transformer(rig *r, int n_groups, reel_tick *tick, 
                                               .n_groups = n_groups,
                                               .text = &r->rows,
                                               .text_length = TEXT,
+                                              .gives_sample = r->gives_sample,
                                               .tick = tick,
                                               .tick_context = context};
     reel_transformer *m = NULL;
@@ -264,6 +267,39 @@ static void test_transformer_levels_and_rows_are_independent(void **state) {
     reel_transformer_free(&m);
     assert_true(reel_relative_l2(REEL_F32, two, one, N) < 1e-6);
     assert_true(reel_relative_l2(REEL_F32, clean_first, one, N) > 1e-3);
+    close_rig(&r);
+}
+
+/* A model that gives x0 is asked for the velocity that leads there, at each position's own level. */
+static void test_transformer_of_samples_gives_velocities(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r, 1);
+    encode(&r);
+    const float *x = golden_input(&r.g, "noise").data;
+    int32_t group[F * H * W] = {0};
+    const double level[2] = {0.7, 0.25}, timestep[2] = {700, 250};
+    float plain[2][N], turned[2][N], in_place[N];
+    for (int i = 0; i < H * W; i++)
+        group[i] = 1;
+    reel_denoise_query q;
+    query(&q, x, group, 2, timestep, true);
+    q.sigma = level;
+    reel_transformer *m = new_transformer(&r, 2, NULL, NULL);
+    must(&r, reel_transformer_evaluate(m, &q, plain[0], plain[1]));
+    reel_transformer_free(&m);
+    r.gives_sample = true;
+    m = new_transformer(&r, 2, NULL, NULL);
+    must(&r, reel_transformer_evaluate(m, &q, turned[0], turned[1]));
+    memcpy(in_place, x, sizeof in_place);
+    q.x = in_place;
+    must(&r, reel_transformer_evaluate(m, &q, in_place, plain[1]));
+    reel_transformer_free(&m);
+    assert_memory_equal(in_place, turned[0], sizeof in_place);
+    for (int i = 0; i < N; i++) {
+        const double t = level[group[i % (F * H * W)]];
+        assert_true(fabs((double)x[i] - t * (double)turned[0][i] - (double)plain[0][i]) < 1e-5);
+    }
     close_rig(&r);
 }
 
@@ -427,6 +463,7 @@ int main(void) {
         cmocka_unit_test(test_text_rows_refuse_an_id_outside_the_vocabulary),
         cmocka_unit_test(test_pipeline_reproduces_the_reference_from_ids_to_pixels),
         cmocka_unit_test(test_transformer_levels_and_rows_are_independent),
+        cmocka_unit_test(test_transformer_of_samples_gives_velocities),
         cmocka_unit_test(test_transformer_stops_between_records),
         cmocka_unit_test(test_transformer_refuses_what_does_not_fit),
         cmocka_unit_test(test_transformer_shown_a_picture_is_the_reference),

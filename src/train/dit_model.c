@@ -169,7 +169,7 @@ reel_status reel_dit_open_models(reel_dit_trainer *r) {
     r->objective = reel_objective_parse(o->dit.objective);
     if (r->objective == REEL_OBJECTIVE_COUNT)
         return reel_fail(r->env, REEL_E_ARG,
-                         "dit.objective: got '%s', wanted flow, epsilon, v or learned",
+                         "dit.objective: got '%s', wanted flow, sample, epsilon, v or learned",
                          o->dit.objective);
     reel_status status = open_parts(r);
     if (status != REEL_OK) return status;
@@ -222,6 +222,11 @@ reel_status reel_dit_check_sizes(const reel_dit_trainer *r) {
 
 /* ---- the learner ---- */
 
+static bool of_flow(reel_objective objective) {
+    return objective == REEL_OBJECTIVE_FLOW || objective == REEL_OBJECTIVE_SAMPLE;
+}
+
+
 static reel_status load(reel_dit_trainer *r, reel_component_kind kind, const char *prefix) {
     reel_component *part;
     reel_status status = reel_folder_component(r->folder, kind, REEL_WEIGHTS_STORED, &part);
@@ -229,6 +234,20 @@ static reel_status load(reel_dit_trainer *r, reel_component_kind kind, const cha
     status = reel_load_component(part, reel_folder_path(r->folder), prefix, r->learner);
     reel_component_close(&part);
     return status;
+}
+
+/* A model of the velocity eps - x0 that is to give x0 from now on, or the other way round, begins
+ * with its output turned: the nearest to what is wanted that it can say. */
+static void turn_output(reel_dit_trainer *r) {
+    static const char *const name[] = {"transformer.proj_out.weight", "transformer.proj_out.bias"};
+    const bool sample = strcmp(reel_folder_scheduler(r->folder)->prediction, "sample") == 0;
+    if (!of_flow(r->objective) || sample == (r->objective == REEL_OBJECTIVE_SAMPLE)) return;
+    for (int i = 0; i < 2; i++) {
+        const reel_param *p = reel_params_find(reel_learner_declared(r->learner), name[i]);
+        float *w = p->data;
+        for (int64_t k = 0; k < reel_shape_count(&p->shape); k++)
+            w[k] = -w[k];
+    }
 }
 
 /* Only the low-rank paths are trained, unless the recipe has rules for them. */
@@ -249,6 +268,7 @@ reel_status reel_dit_open_learner(reel_dit_trainer *r) {
         status = load(r, REEL_COMPONENT_TRANSFORMER, "transformer.");
     if (status == REEL_OK && r->folder)
         status = load(r, REEL_COMPONENT_TEXT_ENCODER, "text_encoder.");
+    if (status == REEL_OK && r->folder) turn_output(r);
     if (status == REEL_OK) status = reel_learner_begin(r->learner, (uint64_t)r->recipe->run.seed);
     if (status == REEL_OK)
         status = reel_program_new(r->learner, REEL_PROGRAM_TRAIN, record_loss, &r->train,
@@ -265,8 +285,17 @@ reel_status reel_dit_open_learner(reel_dit_trainer *r) {
 static reel_scheduler_config scheduler_of(const reel_dit_trainer *r) {
     reel_scheduler_config c = reel_scheduler_config_default();
     c.shift = r->recipe->dit.shift;
-    if (r->objective == REEL_OBJECTIVE_FLOW)
-        return r->folder ? *reel_folder_scheduler(r->folder) : c;
+    if (of_flow(r->objective)) {
+        const bool sample = r->objective == REEL_OBJECTIVE_SAMPLE;
+        const double shift = c.shift;
+        if (r->folder) c = *reel_folder_scheduler(r->folder);
+        if (sample && !reel_scheduler_is_multistep(&c)) { /* Euler's config cannot say so */
+            c = reel_scheduler_config_default();
+            c.shift = shift;
+        }
+        c.prediction = sample ? "sample" : "flow";
+        return c;
+    }
     c.flow = false;
     c.sampler = "ddpm";
     c.solver_type = NULL;

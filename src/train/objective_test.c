@@ -130,6 +130,11 @@ static void test_objective_flow_trains(void **state) {
     expect_learning(REEL_OBJECTIVE_FLOW, 0.5);
 }
 
+static void test_objective_sample_trains(void **state) {
+    (void)state;
+    expect_learning(REEL_OBJECTIVE_SAMPLE, 0.5);
+}
+
 static void test_objective_epsilon_trains(void **state) {
     (void)state;
     expect_learning(REEL_OBJECTIVE_EPSILON, 0.5);
@@ -182,7 +187,7 @@ static void ask(toy *y, const float *x, double timestep, float *eps, float *v) {
 /* Data of a single point: ancestral sampling with the learned variance must end there. */
 static void test_objective_learned_samples_the_data(void **state) {
     (void)state;
-    enum { SAMPLE_STEPS = 50, LONGER = 300 };
+    enum { SAMPLE_STEPS = 50, LONGER = 500 };
     static toy y;
     double first, last;
     float x[SAMPLE], eps[SAMPLE], v[SAMPLE], noise[SAMPLE];
@@ -216,6 +221,7 @@ static void test_objective_learned_samples_the_data(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_objective_flow_trains),
+        cmocka_unit_test(test_objective_sample_trains),
         cmocka_unit_test(test_objective_epsilon_trains),
         cmocka_unit_test(test_objective_v_trains),
         cmocka_unit_test(test_objective_learned_trains),

@@ -100,7 +100,7 @@ typedef struct reel_recipe {
         double t_mean, t_std;    /* of the logit-normal t */
         double shift;            /* of t, at shift_tokens tokens; grows as the root */
         int64_t shift_tokens;
-        char objective[REEL_RECIPE_TEXT]; /* "flow", "epsilon", "v", "learned" */
+        char objective[REEL_RECIPE_TEXT]; /* "flow", "sample", "epsilon", "v", "learned" */
         double vlb; /* learned: the weight of the variational bound, Improved DDPM's lambda */
     } dit;
     struct {

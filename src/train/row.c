@@ -10,7 +10,7 @@
 static const char tag[] = "row";
 
 reel_objective reel_objective_parse(const char *name) {
-    static const char *const names[] = {"flow", "epsilon", "v", "learned"};
+    static const char *const names[] = {"flow", "sample", "epsilon", "v", "learned"};
     for (int i = 0; i < REEL_OBJECTIVE_COUNT; i++)
         if (strcmp(name, names[i]) == 0) return (reel_objective)i;
     return REEL_OBJECTIVE_COUNT;
@@ -133,11 +133,19 @@ static int64_t timestep_of(double t) {
 
 static mixture mixture_of(const reel_row *row, double t) {
     if (row->objective == REEL_OBJECTIVE_FLOW) return (mixture){(float)(1 - t), (float)t, -1, 1};
+    if (row->objective == REEL_OBJECTIVE_SAMPLE) return (mixture){(float)(1 - t), (float)t, 1, 0};
     const double alpha =
         row->objective == REEL_OBJECTIVE_LEARNED ? row->alphas[timestep_of(t)] : cosine_alpha(t);
     const float signal = (float)sqrt(alpha), noise = (float)sqrt(1 - alpha);
     if (row->objective == REEL_OBJECTIVE_V) return (mixture){signal, noise, -noise, signal};
     return (mixture){signal, noise, 0, 1};
+}
+
+/* v = (x - x0) / t, so that an error of x0 is one of the velocity times t. Near the data the weight
+ * is held: JiT clips t at 0.05, too. */
+static float weight_of(const reel_row *row, double t) {
+    const double held = fmax(t, 0.05);
+    return row->objective == REEL_OBJECTIVE_SAMPLE ? (float)(1 / (held * held)) : 1;
 }
 
 /* Of the reverse step at timestep k: q(x_{k-1} | x_k, x_0) and the range of the learned variance
@@ -208,6 +216,7 @@ static void fill_clip(void *context, int64_t i, int lane) {
     const reel_latent_clip *x = &clip->latent;
     const int64_t p = row->patch, width = row->z * p * p, h = x->h / p, w = x->w / p;
     const mixture noised = mixture_of(row, clip->t), clean = {1, 0, -1, 0};
+    const float weight = weight_of(row, clip->t);
     float *target = row->target + clip->first * width;
     reel_rng_fill_normal(f->seed, f->stream, clip->noise, x->f * h * w * width, target);
     if (row->alphas) fill_variance(row, clip->first, x->f * h * w, clip->t);
@@ -218,7 +227,7 @@ static void fill_clip(void *context, int64_t i, int lane) {
         float *into = row->tokens + token * row->C * p * p;
         fill_token(row, from, x->w, known ? clean : noised, into, target);
         fill_planes(row, x, y, at, into);
-        row->weight[token] = known ? 0 : 1;
+        row->weight[token] = known ? 0 : weight;
         row->map[token] = (int32_t)(2 * i + known);
         row->positions[3 * token] = (int32_t)frame;
         row->positions[3 * token + 1] = (int32_t)y;
@@ -245,6 +254,15 @@ static void fill_rest(reel_row *row) {
     row->text_offsets[row->N + 1] = (int32_t)(row->N * row->X);
 }
 
+static float mean_weight(const reel_row *row) {
+    double sum = 0, n = 0;
+    for (int64_t i = 0; i < row->T; i++) {
+        sum += (double)row->weight[i];
+        n += row->weight[i] > 0;
+    }
+    return n > 0 ? (float)(sum / n) : 0;
+}
+
 void reel_row_fill(reel_row *row, uint64_t seed) {
     filling f = {.row = row, .seed = seed, .stream = reel_rng_stream("row noise")};
     for (int64_t i = 0; i < row->N; i++) {
@@ -254,6 +272,7 @@ void reel_row_fill(reel_row *row, uint64_t seed) {
     }
     reel_parallel_for(row->env->threads, row->n, fill_clip, &f);
     fill_rest(row);
+    row->mean_weight = mean_weight(row);
 }
 
 double reel_row_error(const reel_row *row, const float *prediction, int64_t i) {
@@ -267,7 +286,7 @@ double reel_row_error(const reel_row *row, const float *prediction, int64_t i) {
         total += (double)z;
         for (int64_t j = 0; j < z; j++) {
             const double d = (double)prediction[k * outputs + j] - (double)row->target[k * z + j];
-            sum += d * d;
+            sum += (double)row->weight[k / P] * d * d;
         }
     }
     return total > 0 ? sum / total : 0;

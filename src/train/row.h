@@ -6,8 +6,9 @@
  * a segment of its own without text, weight or gradient.
  *
  *     flow:     x = (1 - t) x0 + t eps,  target eps - x0,  level 1000 t
+ *     sample:   the same x, target x0, errors weighed by 1 / t^2: those of the velocity (x - x0) / t
  *     epsilon:  x = sqrt(a) x0 + sqrt(1 - a) eps,  target eps
- *     v:        the same x,  target sqrt(a) eps - sqrt(1 - a) x0
+ *     v:        x as of epsilon,  target sqrt(a) eps - sqrt(1 - a) x0
  *     learned:  as epsilon, at whole timesteps 0..999; the model's second half of channels, in
  *               [-1,1], says where between beta and the posterior's the log variance lies
  *
@@ -25,14 +26,15 @@
 
 typedef enum reel_objective {
     REEL_OBJECTIVE_FLOW,
+    REEL_OBJECTIVE_SAMPLE, /* x-prediction with the loss of the velocity: JiT, Li & He 2025 */
     REEL_OBJECTIVE_EPSILON,
     REEL_OBJECTIVE_V,
     REEL_OBJECTIVE_LEARNED, /* L_hybrid of Improved DDPM */
     REEL_OBJECTIVE_COUNT,
 } reel_objective;
 
-/* The objective with that name ("flow", "epsilon", "v", "learned"); REEL_OBJECTIVE_COUNT when none.
- */
+/* The objective with that name ("flow", "sample", "epsilon", "v", "learned"); REEL_OBJECTIVE_COUNT when
+ * there is none. */
 reel_objective reel_objective_parse(const char *name);
 
 enum {
@@ -58,7 +60,8 @@ typedef struct reel_row {
     reel_row_clip *clip;   /* [N] */
     float *tokens;         /* [T,C P]: channels slowest */
     float *target;         /* [T,P z]: channels fastest */
-    float *weight;         /* [T]: 0 or 1 */
+    float *weight;         /* [T]: 0 where nothing is asked, else 1; of sample 1 / t^2 */
+    float mean_weight;     /* of those that are asked; 0 when there are none */
     float *middle, *half;  /* [T]: of learned, log variance = middle + half v */
     float *shift, *least;  /* [T]: the moment is shift (eps - prediction)^2 + least */
     float *level;          /* [2N]: clip i's is 2i, of its known frames 2i + 1 */
@@ -101,11 +104,12 @@ void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n);
 void reel_row_fill(reel_row *row, uint64_t seed);
 
 /* Records the loss of a prediction y [1,T,P z] f32 (learned: [1,T,P 2z], epsilon and variance of
- * each position one after the other): the mean over what weighs of (y - target)^2, and for learned
- * vlb * REEL_ROW_TIMESTEPS times the variational bound of the clips' timesteps. */
+ * each position one after the other): the mean over what is asked of weight (y - target)^2, and for
+ * learned vlb * REEL_ROW_TIMESTEPS times the variational bound of the clips' timesteps. */
 reel_var reel_row_loss(reel_tape *tape, const reel_row *row, reel_var y, float vlb);
 
-/* The mean over weighing tokens of clip i of (prediction - target)^2; prediction as y above. */
+/* The mean over the tokens of clip i that are asked of weight (prediction - target)^2; prediction as
+ * y above. */
 double reel_row_error(const reel_row *row, const float *prediction, int64_t i);
 
 #endif

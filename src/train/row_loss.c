@@ -29,6 +29,11 @@ reel_var reel_row_loss(reel_tape *t, const reel_row *row, reel_var y, float vlb)
     const reel_shape s = REEL_SHAPE(1, T, P * z);
     const reel_var target = reel_tape_input(t, REEL_F32, s, "target", row->target);
     const reel_var weight = of_tokens(t, row, "weight", row->weight);
+    if (row->objective == REEL_OBJECTIVE_SAMPLE) { /* not divided by the sum of the weights */
+        const reel_var mean =
+            reel_tape_input(t, REEL_F32, REEL_SHAPE(1), "mean weight", &row->mean_weight);
+        return reel_mul(t, reel_mse(t, y, target, weight), mean);
+    }
     if (row->objective != REEL_OBJECTIVE_LEARNED) return reel_mse(t, y, target, weight);
     reel_var part[2];
     reel_split_evenly(t, reel_reshape(t, y, REEL_SHAPE(1, T, P, 2 * z)), 3, 2, part);

@@ -85,6 +85,30 @@ static void test_row_flow_mixes_and_points_from_data_to_noise(void **state) {
     close_fixture(&f);
 }
 
+static void test_row_sample_weighs_errors_as_those_of_velocities(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_SAMPLE);
+    float y[T * WIDTH];
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.25, 1, 8); /* its first frame is known */
+    reel_row_fill(&f.row, 1);
+    for (int i = 0; i < 24 * WIDTH; i++) {
+        const int token = i / WIDTH, k = i / Z % 4, c = i % Z;
+        const float x0 = value(&f, token / 6, token / 3 % 2 * 2 + k / 2, token % 3 * 2 + k % 2, c);
+        assert_true(token < 6 || f.row.target[i] == x0);
+        assert_true(f.row.weight[token] == (token < 6 ? 0 : 16));
+        y[i] = x0 + 0.5f; /* the velocity (x - x0) / t is off by 2 */
+    }
+    assert_true(f.row.mean_weight == 16);
+    assert_true(fabs(reel_row_error(&f.row, y, 0) - 4) < 1e-5);
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.01, 0, 8);
+    reel_row_fill(&f.row, 1);
+    assert_true(fabsf(f.row.weight[0] - 400) < 1e-3f); /* held at t = 0.05 */
+    close_fixture(&f);
+}
+
 static void test_row_velocity_and_noise_give_the_data_back(void **state) {
     (void)state;
     for (int objective = REEL_OBJECTIVE_EPSILON; objective <= REEL_OBJECTIVE_V; objective++) {
@@ -193,6 +217,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_row_tokens_are_patches_channels_slowest),
         cmocka_unit_test(test_row_flow_mixes_and_points_from_data_to_noise),
+        cmocka_unit_test(test_row_sample_weighs_errors_as_those_of_velocities),
         cmocka_unit_test(test_row_velocity_and_noise_give_the_data_back),
         cmocka_unit_test(test_row_known_frames_are_clean_and_weigh_nothing),
         cmocka_unit_test(test_row_planes_say_where_a_token_stands),

@@ -108,5 +108,7 @@ void reel_model_index_write(reel_json_out *out, const reel_model_index *index,
                             const char *scheduler_class);
 /* diffusers' class for config->sampler: "UniPCMultistepScheduler". Static storage. */
 const char *reel_scheduler_class(const reel_scheduler_config *config);
+/* Whether its sampler is UniPC or DPM-Solver++, whose configs say what the model predicts. */
+bool reel_scheduler_is_multistep(const reel_scheduler_config *config);
 
 #endif

@@ -46,6 +46,10 @@ const char *reel_scheduler_class(const reel_scheduler_config *config) {
     return "UniPCMultistepScheduler";
 }
 
+bool reel_scheduler_is_multistep(const reel_scheduler_config *config) {
+    return strcmp(config->sampler, "unipc") == 0 || strcmp(config->sampler, "dpm++2m") == 0;
+}
+
 /* The word that stands for a word of diffusers': the same index in another list. */
 static void word(reel_fields *f, const char *key, const char *const *theirs,
                  const char *const *ours, int n, const char **out) {
@@ -167,7 +171,8 @@ reel_status reel_scheduler_config_read(const reel_json *at, reel_scheduler_confi
     reel_fields_harmless(&f, harmless);
     c.flow =
         class_table[class].flow == ALWAYS || (class_table[class].flow == BY_CONFIG && flow_sigmas);
-    if (f.status == REEL_OK && c.flow != (strcmp(c.prediction, "flow") == 0))
+    const bool either = strcmp(c.prediction, "sample") == 0;
+    if (f.status == REEL_OK && !either && c.flow != (strcmp(c.prediction, "flow") == 0))
         f.status = reel_json_fail(at, REEL_E_UNSUPPORTED,
                                   "prediction_type: a %s schedule cannot predict \"%s\"",
                                   c.flow ? "flow" : "diffusion", c.prediction);
@@ -182,11 +187,12 @@ static void put_text(reel_json_out *out, const char *key, const char *text) {
 }
 
 static void put_flow(reel_json_out *out, const reel_scheduler_config *c) {
-    const bool multistep = strcmp(c->sampler, "unipc") == 0 || strcmp(c->sampler, "dpm++2m") == 0;
+    const bool multistep = reel_scheduler_is_multistep(c);
     reel_json_out_key(out, multistep ? "flow_shift" : "shift");
     reel_json_out_real(out, c->shift);
     if (!multistep) return;
-    put_text(out, "prediction_type", "flow_prediction");
+    put_text(out, "prediction_type",
+             strcmp(c->prediction, "sample") == 0 ? "sample" : "flow_prediction");
     reel_json_out_key(out, "use_flow_sigmas");
     reel_json_out_bool(out, true);
     reel_json_out_key(out, "solver_order");
