@@ -217,8 +217,8 @@ static void map_tokens(reel_transformer *m, const int32_t *group) {
     }
 }
 
-/* v = (x_t - x0) / t on x_t = (1 - t) x0 + t eps, in place. What is clean has no velocity to speak of,
- * and none is read: the driver holds it. The query's x may be what out has overwritten. */
+/* v = (x_t - x0) / t on x_t = (1 - t) x0 + t eps, in place. What is clean has no velocity to speak
+ * of, and none is read: the driver holds it. The query's x may be what out has overwritten. */
 static void to_velocity(const reel_transformer *m, const reel_denoise_query *q, float *out) {
     const int64_t positions = m->o.F * m->o.h * m->o.w;
     for (int64_t i = 0; i < m->out_elements; i++) {

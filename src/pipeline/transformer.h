@@ -19,8 +19,8 @@ typedef struct reel_transformer_options {
     reel_dtype compute;
     bool q8; /* linear weights are turned into 8-bit blocks at each use; else as params has them */
     bool gives_sample; /* its output is x0, not the velocity eps - x0: prediction_type "sample" */
-    int64_t F, h, w;            /* latent grid, multiples of the patch */
-    int n_groups;               /* noise levels at a time: reel_denoise_n_groups */
+    int64_t F, h, w;   /* latent grid, multiples of the patch */
+    int n_groups;      /* noise levels at a time: reel_denoise_n_groups */
     const reel_text_rows *text; /* the prompt's, then the negative prompt's where there is one */
     int64_t text_length;        /* X: rows the model sees, the last ones zero */
     /* What a model that takes a picture is shown in both rows; NULL: zeros, for predictions. */
@@ -43,8 +43,8 @@ REEL_MUST_USE reel_status reel_transformer_new(reel_env *env,
                                                reel_transformer **transformer);
 void reel_transformer_free(reel_transformer **transformer);
 
-/* A reel_denoise_model; context is the transformer. cond and uncond are velocities whatever the model
- * gives. */
+/* A reel_denoise_model; context is the transformer. cond and uncond are velocities whatever the
+ * model gives. */
 reel_status reel_transformer_evaluate(void *context, const reel_denoise_query *query, float *cond,
                                       float *uncond);
 

@@ -226,7 +226,6 @@ static bool of_flow(reel_objective objective) {
     return objective == REEL_OBJECTIVE_FLOW || objective == REEL_OBJECTIVE_SAMPLE;
 }
 
-
 static reel_status load(reel_dit_trainer *r, reel_component_kind kind, const char *prefix) {
     reel_component *part;
     reel_status status = reel_folder_component(r->folder, kind, REEL_WEIGHTS_STORED, &part);

@@ -45,6 +45,7 @@ static reel_judge_config config_of(const reel_recipe *o) {
     for (int i = 0; i < REEL_JUDGE_STAGES; i++)
         c.channels[i] = i < o->judge.channels.n ? o->judge.channels.item[i] : 0;
     c.features = o->judge.features;
+    c.looks = o->judge.looks;
     c.n_questions = REEL_QUESTION_COUNT;
     for (int q = 0; q < REEL_QUESTION_COUNT; q++) {
         snprintf(c.question[q].name, sizeof c.question[q].name, "%s", reel_question_name(q));

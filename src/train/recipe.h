@@ -111,7 +111,7 @@ typedef struct reel_recipe {
     } tokenizer;
     struct {
         reel_recipe_list channels; /* of the four stages */
-        int64_t features;
+        int64_t features, looks;
         double soften;    /* share of clips at half their sharpness */
         double smoothing; /* of the true answers */
     } judge;

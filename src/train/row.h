@@ -6,10 +6,10 @@
  * a segment of its own without text, weight or gradient.
  *
  *     flow:     x = (1 - t) x0 + t eps,  target eps - x0,  level 1000 t
- *     sample:   the same x, target x0, errors weighed by 1 / t^2: those of the velocity (x - x0) / t
- *     epsilon:  x = sqrt(a) x0 + sqrt(1 - a) eps,  target eps
- *     v:        x as of epsilon,  target sqrt(a) eps - sqrt(1 - a) x0
- *     learned:  as epsilon, at whole timesteps 0..999; the model's second half of channels, in
+ *     sample:   the same x, target x0, errors weighed by 1 / t^2: those of the velocity (x - x0) /
+ * t epsilon:  x = sqrt(a) x0 + sqrt(1 - a) eps,  target eps v:        x as of epsilon,  target
+ * sqrt(a) eps - sqrt(1 - a) x0 learned:  as epsilon, at whole timesteps 0..999; the model's second
+ * half of channels, in
  *               [-1,1], says where between beta and the posterior's the log variance lies
  *
  * with a the cumulative alpha of a cosine schedule at timestep t (Nichol & Dhariwal 2021). Frames
@@ -33,8 +33,8 @@ typedef enum reel_objective {
     REEL_OBJECTIVE_COUNT,
 } reel_objective;
 
-/* The objective with that name ("flow", "sample", "epsilon", "v", "learned"); REEL_OBJECTIVE_COUNT when
- * there is none. */
+/* The objective with that name ("flow", "sample", "epsilon", "v", "learned"); REEL_OBJECTIVE_COUNT
+ * when there is none. */
 reel_objective reel_objective_parse(const char *name);
 
 enum {
@@ -108,8 +108,8 @@ void reel_row_fill(reel_row *row, uint64_t seed);
  * learned vlb * REEL_ROW_TIMESTEPS times the variational bound of the clips' timesteps. */
 reel_var reel_row_loss(reel_tape *tape, const reel_row *row, reel_var y, float vlb);
 
-/* The mean over the tokens of clip i that are asked of weight (prediction - target)^2; prediction as
- * y above. */
+/* The mean over the tokens of clip i that are asked of weight (prediction - target)^2; prediction
+ * as y above. */
 double reel_row_error(const reel_row *row, const float *prediction, int64_t i);
 
 #endif

@@ -3,17 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ops/concat.h"
 #include "ops/conv3d.h"
 #include "ops/elementwise.h"
 #include "ops/grid.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/loss.h"
+#include "ops/matmul.h"
 #include "ops/norm.h"
+#include "ops/permute.h"
 #include "ops/slice.h"
+#include "ops/softmax.h"
 
 /* All grids are channels last: [B,F,H,W,C]. */
-enum { FRAMES = 1, CHANNELS = 4, PATCH = 4 };
+enum { FRAMES = 1, CHANNELS = 4, PATCH = 4, LOOKED_AT = 2 /* stage: places of 16 x 16 pixels */ };
 
 static const reel_init one = {REEL_INIT_ONE, 0};
 static const reel_init zero = {REEL_INIT_ZERO, 0};
@@ -87,21 +91,38 @@ static bool fits(reel_nn *nn, const reel_judge_config *c, reel_var x) {
     return reel_tape_status(t) == REEL_OK;
 }
 
+/* What each of n looks finds: the mean of x [B,F,H,W,C] weighted by a softmax over all places, by a
+ * score that is linear in what stands there -> [B,n C]. What an object is does not depend on where
+ * it is, which the flattened grid alone would have to learn place by place. */
+static reel_var look(reel_nn *nn, reel_var x, int64_t n) {
+    const reel_shape s = reel_tape_value(nn->tape, x)->shape;
+    const int64_t B = s.dim[0], C = reel_shape_last(&s), P = s.dim[1] * s.dim[2] * s.dim[3];
+    x = reel_reshape(nn->tape, norm_silu(nn, "look_norm", x), REEL_SHAPE(B, P, C));
+    const reel_var score = reel_nn_linear(nn, "look", x, n, REEL_ACT_NONE); /* [B,P,n] */
+    const reel_var share = reel_softmax(nn->tape, reel_transpose(nn->tape, score, 1, 2));
+    const reel_matmul_attr plain = {.out_dtype = nn->compute};
+    const reel_var found = reel_matmul(nn->tape, share, x, plain); /* [B,n,C] */
+    return reel_reshape(nn->tape, found, REEL_SHAPE(B, n * C));
+}
+
 reel_judge_output reel_judge(reel_nn *nn, const reel_judge_config *c, reel_var x) {
     reel_judge_output out = {0};
     if (!fits(nn, c, x)) return out;
     reel_tape *t = nn->tape;
+    reel_var seen[2] = {0}; /* of the flattened grid, of the looks */
     x = stem(nn, x, c->channels[0]);
     for (int i = 0; i < REEL_JUDGE_STAGES; i++) {
         reel_nn_begin(nn, "stages.%d", i);
         if (i > 0) x = conv(nn, "down", x, c->channels[i], 3, stage_stride[i]);
         x = block(nn, x, c->channels[i], i > 0 ? 3 : 1);
         reel_nn_end(nn);
+        if (i == LOOKED_AT && c->looks > 0) seen[1] = look(nn, x, c->looks);
     }
     x = norm_silu(nn, "norm", x);
     const reel_shape s = reel_tape_value(t, x)->shape;
     const int64_t B = s.dim[0];
-    x = reel_reshape(t, x, REEL_SHAPE(B, B ? reel_shape_count(&s) / B : 0));
+    seen[0] = reel_reshape(t, x, REEL_SHAPE(B, B ? reel_shape_count(&s) / B : 0));
+    x = reel_concat(t, seen, c->looks > 0 ? 2 : 1, 1);
     x = reel_nn_linear(nn, "pool", x, c->features, REEL_ACT_NONE); /* [B,features] */
     x = norm_silu(nn, "pool_norm", x);
     out.features = reel_cast(t, x, REEL_F32);
@@ -129,8 +150,12 @@ reel_var reel_judge_loss(reel_nn *nn, const reel_judge_config *c, const reel_jud
 /* ---- configuration ---- */
 
 reel_judge_config reel_judge_config_default(void) {
-    return (reel_judge_config){
-        .frames = 33, .height = 128, .width = 128, .channels = {32, 96, 192, 256}, .features = 256};
+    return (reel_judge_config){.frames = 33,
+                               .height = 128,
+                               .width = 128,
+                               .channels = {32, 96, 192, 256},
+                               .features = 256,
+                               .looks = 16};
 }
 
 static reel_status in_range(reel_env *env, const char *field, int64_t value, int64_t least,
@@ -166,6 +191,7 @@ reel_status reel_judge_config_check(reel_env *env, const reel_judge_config *c) {
     if (status == REEL_OK) status = in_range(env, "height", c->height, 32, 4096);
     if (status == REEL_OK) status = in_range(env, "width", c->width, 32, 4096);
     if (status == REEL_OK) status = in_range(env, "features", c->features, 1, 65536);
+    if (status == REEL_OK) status = in_range(env, "looks", c->looks, 0, 1024);
     for (int i = 0; i < REEL_JUDGE_STAGES && status == REEL_OK; i++)
         status = in_range(env, "channels", c->channels[i], 1, 4096);
     if (status == REEL_OK && ((c->frames - 1) % 16 || c->height % 32 || c->width % 32))

@@ -1,8 +1,9 @@
 /* The judge: a small video classifier that answers questions about a clip ("kind", "color", ...).
  *
  * A stem folds patches of 4 x 4 x 4 pixels into channels; stages of convolutions, each but the
- * first begun by one of stride 2, make the grid small; what is left is read as one vector, made
- * into `features` numbers, and each question has one linear layer on those. Scores of generated
+ * first begun by one of stride 2, make the grid small; what is left is read as one vector, with it
+ * what `looks` weighted means over an earlier grid find, made into `features` numbers, and each
+ * question has one linear layer on those. Scores of generated
  * clips and distances between sets of clips are taken from it. Which questions there are is the
  * caller's; the model knows their names and how many answers each has.
  *
@@ -27,11 +28,12 @@ typedef struct reel_judge_config {
     int64_t height, width; /* pixels, multiples of 32 */
     int64_t channels[REEL_JUDGE_STAGES]; /* of the stages */
     int64_t features;
+    int64_t looks; /* 0: only the flattened grid is read */
     int64_t n_questions;
     reel_judge_question question[REEL_JUDGE_QUESTIONS];
 } reel_judge_config;
 
-/* 33 frames of 128 x 128, channels 32, 96, 192, 256, 256 features, no questions. */
+/* 33 frames of 128 x 128, channels 32, 96, 192, 256, 256 features, 16 looks, no questions. */
 reel_judge_config reel_judge_config_default(void);
 
 /* Fails with REEL_E_ARG naming the field that is out of range. */

@@ -33,6 +33,7 @@ void reel_judge_config_write(reel_json_out *out, const reel_judge_config *c) {
         reel_json_out_int(out, c->channels[i]);
     reel_json_out_end(out);
     put_int(out, "features", c->features);
+    put_int(out, "looks", c->looks);
     reel_json_out_key(out, "questions");
     reel_json_out_array_begin(out);
     for (int64_t i = 0; i < c->n_questions; i++) {
@@ -90,18 +91,19 @@ static reel_status read_questions(const reel_json *root, reel_judge_config *c) {
 }
 
 reel_status reel_judge_config_read(const reel_json *root, reel_judge_config *config) {
-    static const char *const keys[] = {"_class_name", "frames",   "height",   "width",
-                                       "channels",    "features", "questions"};
+    static const char *const keys[] = {"_class_name", "frames",   "height", "width",
+                                       "channels",    "features", "looks",  "questions"};
     static const char *const classes[] = {class_name};
     reel_judge_config c = {0};
     int word;
-    reel_status status = reel_json_only(root, keys, 7);
+    reel_status status = reel_json_only(root, keys, 8);
     if (status == REEL_OK) status = reel_json_choice(root, "_class_name", classes, 1, &word);
     if (status == REEL_OK) status = reel_json_int(root, "frames", 1, 4097, &c.frames);
     if (status == REEL_OK) status = reel_json_int(root, "height", 1, 4096, &c.height);
     if (status == REEL_OK) status = reel_json_int(root, "width", 1, 4096, &c.width);
     if (status == REEL_OK) status = read_channels(root, &c);
     if (status == REEL_OK) status = reel_json_int(root, "features", 1, 65536, &c.features);
+    if (status == REEL_OK) status = reel_json_int(root, "looks", 0, 1024, &c.looks);
     if (status == REEL_OK) status = read_questions(root, &c);
     if (status == REEL_OK) status = reel_judge_config_check(reel_json_env(root), &c);
     if (status == REEL_E_ARG) status = REEL_E_FORMAT;

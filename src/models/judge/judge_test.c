@@ -22,6 +22,7 @@ static reel_judge_config small(void) {
                            .width = SIDE,
                            .channels = {4, 8, 8, 8},
                            .features = 6,
+                           .looks = 2,
                            .n_questions = 2,
                            .question = {{"kind", 3}, {"sky", 2}}};
     return c;
@@ -47,6 +48,7 @@ static void test_judge_config_reads_what_it_wrote(void **state) {
     reel_judge_config_write(&out, &c);
     assert_int_equal(parse(env, out.text, &back), REEL_OK);
     assert_int_equal(back.frames, c.frames);
+    assert_int_equal(back.looks, 2);
     assert_memory_equal(back.channels, c.channels, sizeof c.channels);
     assert_int_equal(back.n_questions, 2);
     assert_string_equal(back.question[1].name, "sky");
@@ -60,7 +62,7 @@ static void test_judge_config_refuses_what_cannot_be(void **state) {
     reel_env *env = op_test_env(1);
     reel_judge_config c;
     const char *const head = "{\"_class_name\":\"ReelJudge\",\"height\":32,\"width\":32,"
-                             "\"channels\":[4,8,8,8],\"features\":6,";
+                             "\"channels\":[4,8,8,8],\"features\":6,\"looks\":2,";
     const struct {
         const char *rest, *message;
     } bad[] = {{"\"frames\":18,\"questions\":[{\"name\":\"a\",\"answers\":2}]}", "one of 16"},
