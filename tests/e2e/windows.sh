@@ -38,7 +38,8 @@ nothing_left
 expect 0 run generate --frames 161 --json -o "$work/longer.mkv"
 is "$work/longer.mkv" 161 64,64
 echo "peak: $short of 9 frames, $(peak) of 161"
-[ "$(peak)" -le $((short / 20 * 21)) ] || complain "peak $(peak) of 161 frames, $short of 9"
+# AddressSanitizer keeps what is freed for a while, which is all that grows there.
+grep -q __asan_init "$REEL" || [ "$(peak)" -le $((short / 20 * 21)) ] || complain "peak $(peak) of 161 frames, $short of 9"
 for option in "--context 5" "--anchor 1 --context-noise 0.3"; do
     expect 0 run generate --frames 41 -q $option -o "$work/other.mkv"
     same "$work/other.mkv" 0 "$work/long.mkv" 0 9
