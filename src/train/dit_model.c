@@ -108,8 +108,9 @@ static reel_status read_models(reel_dit_trainer *r) {
     return REEL_OK;
 }
 
-/* Rows of text the model was made for: "_reel": {"text_length"} of model_index.json. */
-static reel_status read_text_length(reel_dit_trainer *r) {
+/* Rows of text the model was made for, and whether in the world's words alone: "_reel" of
+ * model_index.json. */
+static reel_status read_purpose(reel_dit_trainer *r) {
     char path[REEL_DIT_PATH_BYTES];
     reel_json_doc *doc;
     reel_json own;
@@ -123,6 +124,7 @@ static reel_status read_text_length(reel_dit_trainer *r) {
         if (status == REEL_OK)
             status =
                 reel_json_int_or(&own, "text_length", 1, 4096, r->text_length, &r->text_length);
+        if (status == REEL_OK) status = reel_json_bool_or(&own, "world", false, &r->of_world);
     }
     reel_json_free(&doc);
     return status;
@@ -132,11 +134,12 @@ static reel_status read_text_length(reel_dit_trainer *r) {
 static reel_status find_parts(reel_dit_trainer *r) {
     const reel_recipe *o = r->recipe;
     r->text_length = o->text.tokens;
+    r->of_world = !o->dit.init[0];
     r->vae = o->dit.vae;
     const char *tokenizer = o->dit.tokenizer;
     if (o->dit.init[0]) {
         reel_status status = reel_folder_open(r->env, o->dit.init, &r->folder);
-        if (status == REEL_OK) status = read_text_length(r);
+        if (status == REEL_OK) status = read_purpose(r);
         if (status != REEL_OK) return status;
         if (!r->vae[0]) r->vae = o->dit.init;
         if (!tokenizer[0] && reel_folder_tokenizer(r->folder))
@@ -326,7 +329,7 @@ static reel_status save_model(const reel_dit_trainer *r, reel_params *transforme
             .frames = o->data.bucket[0].frames,
             .fps = o->data.fps,
             .text_length = r->text_length,
-            .of_world = !r->folder && !r->material.clips});
+            .of_world = r->of_world && !r->material.clips});
 }
 
 reel_status reel_dit_save(void *context, bool at_end) {
