@@ -112,7 +112,8 @@ static void test_denoise_noise_is_the_sampler_alone(void **state) {
         r.n_asked = 0;
         for (int i = 0; i < reel_sampler_n_evaluations(s); i++) {
             const double t = reel_sampler_timestep(s, i);
-            const reel_denoise_query q = {.x = x, .group = group, .n_groups = 1, .timestep = &t, .sigma = &t};
+            const reel_denoise_query q = {
+                .x = x, .group = group, .n_groups = 1, .timestep = &t, .sigma = &t};
             assert_int_equal(model(&r, &q, out, NULL), REEL_OK);
             reel_sampler_step(s, i, out, NULL, NULL, x);
         }
