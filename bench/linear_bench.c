@@ -1,4 +1,5 @@
-/* linear and its gradients at the shapes of a small DiT and of Wan 1.3B, in bf16 and f32. */
+/* linear and its gradients at the shapes of a small DiT, of pocket and of Wan 1.3B, in bf16 and
+ * f32. */
 #include "ops/linear.h"
 
 #include <stdio.h>
@@ -61,6 +62,10 @@ void bench_linear(bench *b) {
                 run(b, dtype, R, C, 4 * C);
                 run(b, dtype, R, 4 * C, C);
             }
+        run(b, dtype, 6144, 192, 288);
+        run(b, dtype, 9216, 288, 288);
+        run(b, dtype, 9216, 288, 1152);
+        run(b, dtype, 9216, 1152, 288);
         for (int64_t R = 1280; R <= 4096; R += 4096 - 1280) {
             run(b, dtype, R, 1536, 1536);
             run(b, dtype, R, 1536, 8960);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "bench.h"
+#include "ops/activation.h"
 #include "ops/elementwise.h"
 #include "ops/modulate.h"
 #include "ops/rope.h"
@@ -77,6 +78,27 @@ static void run_rows(bench *b, int64_t T, int64_t N, int64_t D, int64_t R) {
     bench_run_case(b, &c);
 }
 
+/* in: x [n] */
+static reel_var bend(reel_tape *t, const reel_var *in, const void *context) {
+    (void)context;
+    return reel_activate(t, reel_add(t, in[0], in[0]), REEL_ACT_GELU_TANH);
+}
+
+static void run_activation(bench *b, reel_dtype dtype, int64_t T, int64_t C) {
+    char shape[64];
+    snprintf(shape, sizeof shape, "%lld x %lld, gelu", (long long)T, (long long)C);
+    const bench_case c = {
+        .shape = shape,
+        .dtype = reel_dtype_name(dtype),
+        .build = bend,
+        .n_in = 1,
+        .in = {{.dtype = dtype, .shape = REEL_SHAPE(T, C), .lo = -2, .hi = 2}},
+        .backward = true,
+        .report = {&reel_op_add, &reel_op_activation, &reel_op_activation_backward},
+        .limit = BENCH_COPY};
+    bench_run_case(b, &c);
+}
+
 static void run_grid(bench *b, int64_t C, int64_t F, int64_t H, int64_t W) {
     char shape[64];
     snprintf(shape, sizeof shape, "[1,%lld,%lld,%lld,%lld]", (long long)C, (long long)F,
@@ -95,6 +117,9 @@ static void run_grid(bench *b, int64_t C, int64_t F, int64_t H, int64_t W) {
 void bench_memory(bench *b) {
     bench_print_head(b, "norms, modulation, gates, rotations", NULL);
     run_rows(b, 2560, 4, 64, 8);
+    run_rows(b, 9216, 3, 96, 96);
+    run_activation(b, REEL_BF16, 9216, 1152);
+    run_activation(b, REEL_F32, 9216, 288);
     run_rows(b, 4096, 12, 128, 1);
     run_rows(b, 32768, 12, 128, 8);
     run_grid(b, 384, 3, 30, 52);

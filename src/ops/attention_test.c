@@ -285,6 +285,27 @@ static void test_attention_checks_with_segments(void **state) {
     check_both(&c, 1);
 }
 
+/* Short segments keep their operands in the memory of a lane, long ones in that of the call: 16 and
+ * 144 rows beside 300, of which the kernels make two blocks, and rows of no segment. */
+static void test_attention_kernels_check_short_segments_beside_long(void **state) {
+    (void)state;
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        const reel_dtype dtype = bf16 ? REEL_BF16 : REEL_F32;
+        const float offsets[5] = {0, 16, 160, 160, 460};
+        op_case c = self("16, 144 and 300 rows", dtype, 1, 465, 2, 24);
+        c.context = &(form){.parts = ONE, .q_offsets = true};
+        give(&c, REEL_I32, REEL_SHAPE(5), offsets);
+        op_check_kernels(&c);
+
+        const float rows[4] = {0, 20, 117, 120}, keys[4] = {0, 64, 67, 367};
+        c = cross("20 on 64, 97 on 3, 3 on 300", dtype, 60, 184, 1, 40);
+        c.context = &(form){.parts = PARTS, .q_offsets = true, .k_offsets = true};
+        give(&c, REEL_I32, REEL_SHAPE(4), rows);
+        give(&c, REEL_I32, REEL_SHAPE(4), keys);
+        op_check_kernels(&c);
+    }
+}
+
 static void test_attention_checks_with_bias(void **state) {
     (void)state;
     op_case c = cross("bias", REEL_F32, 5, 7, 2, 8);
@@ -572,6 +593,7 @@ int main(void) {
         cmocka_unit_test(test_attention_gives_zeros_to_a_row_that_sees_nothing),
         cmocka_unit_test(test_attention_does_not_read_masked_keys),
         cmocka_unit_test(test_attention_checks_with_segments),
+        cmocka_unit_test(test_attention_kernels_check_short_segments_beside_long),
         cmocka_unit_test(test_attention_checks_with_bias),
         cmocka_unit_test(test_attention_takes_minus_infinity_as_no_edge),
         cmocka_unit_test(test_attention_is_stable_for_huge_scores),

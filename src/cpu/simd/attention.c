@@ -1,9 +1,9 @@
 /* attention forward: FlashAttention over packed blocks (Dao 2023, algorithm 1).
  *
  * First every block of keys is packed once for each head (by the task that reads it, where there is
- * one only); then each task takes one block of query rows and goes over the keys of its span. A
- * strip of rows small enough for L1 is multiplied with a block of keys, turned into weights, and
- * multiplied with the values.
+ * one only; a short one in the task's own memory, which stays in its caches); then each task takes
+ * one block of query rows and goes over the keys of its span. A strip of rows small enough for L1
+ * is multiplied with a block of keys, turned into weights, and multiplied with the values.
  */
 #include "cpu/simd/attention_tiling.h"
 #include "tape/op.h"
@@ -32,6 +32,7 @@ typedef struct workplace {
     elem *q, *p[2];        /* rows [ROWS_Q][Dp], [STRIP][ROWS_K] */
     float *s[2], *o;       /* [STRIP][ROWS_K], [ROWS_Q][Dp] */
     float *greatest, *sum; /* [ROWS_Q], [ROWS_Q][VF_N]: lanes are added up at the end */
+    elem *k, *v;           /* [ROWS_K][Dp]: the keys of a span that has one block of them */
 } workplace;
 
 static void workplace_cut(workplace *w, const tiling *t, cutter *c) {
@@ -43,6 +44,8 @@ static void workplace_cut(workplace *w, const tiling *t, cutter *c) {
     w->o = cut(c, (int64_t)ROWS_Q * t->Dp, sizeof(float));
     w->greatest = cut(c, ROWS_Q, sizeof(float));
     w->sum = cut(c, ROWS_Q * VF_N, sizeof(float));
+    w->k = cut(c, (int64_t)ROWS_K * t->Dp, sizeof(elem));
+    w->v = cut(c, (int64_t)ROWS_K * t->Dp, sizeof(elem));
 }
 
 static void forward_cut(forward *f, cutter *c) {
@@ -63,19 +66,20 @@ static int64_t forward_scratch(const reel_call *c, int n_lanes) {
 }
 
 /* Packs one block of keys for one head. */
-static void pack_block(const forward *f, const block *b, int64_t head) {
+static void pack_block(const forward *f, const block *b, int64_t head, elem *to_k, elem *to_v) {
     const tiling *t = &f->t;
-    const int64_t at = (head * t->slots_k + b->slot) * t->Dp;
     const matrix k = block_matrix(t, b, t->c->in[t->s.k.operand].data, &t->s.k, head, true);
     const matrix v = block_matrix(t, b, t->c->in[t->s.v.operand].data, &t->s.v, head, true);
-    pack_across(f->k + at, &k, t->Dp);
-    pack_along(f->v + at, &v, t->Dp);
+    pack_across(to_k, &k, t->Dp);
+    pack_along(to_v, &v, t->Dp);
 }
 
 static void pack_task(void *context, int64_t index, int lane) {
     (void)lane;
     const forward *f = context;
-    pack_block(f, &f->t.k_block[index % f->t.n_k], index / f->t.n_k);
+    const block *b = &f->t.k_block[index / f->t.s.N];
+    const int64_t head = index % f->t.s.N, at = (head * f->t.slots_k + b->slot) * f->t.Dp;
+    pack_block(f, b, head, f->k + at, f->v + at);
 }
 
 /* ---- one strip ---- */
@@ -122,7 +126,8 @@ typedef struct pass {
     const workplace *w;
     const block *q, *k; /* k: the span's first block */
     int64_t head;
-    int n_strips, n; /* n: all of them, 0 when there are no keys */
+    const elem *packed_k, *packed_v; /* the first block's; those after it follow by slots */
+    int n_strips, n;                 /* n: all of them, 0 when there are no keys */
 } pass;
 
 static const block *strip_keys(const pass *a, int z) {
@@ -136,7 +141,7 @@ static int strip_rows(const pass *a, int z) {
     return left < STRIP ? left : STRIP;
 }
 static int64_t strip_packed(const pass *a, int z) {
-    return (a->head * a->f->t.slots_k + strip_keys(a, z)->slot) * a->f->t.Dp;
+    return (strip_keys(a, z)->slot - a->k->slot) * a->f->t.Dp;
 }
 
 /* s = q k^T of a strip. */
@@ -144,7 +149,7 @@ static product score_product(const pass *a, int z) {
     const tiling *t = &a->f->t;
     return (product){.c = a->w->s[z & 1],
                      .a = a->w->q + (int64_t)strip_row(a, z) * t->Dp,
-                     .b = a->f->k + strip_packed(a, z),
+                     .b = a->packed_k + strip_packed(a, z),
                      .ldc = ROWS_K,
                      .lda = t->Dp,
                      .panel = (int64_t)t->Dp * VF_N,
@@ -159,7 +164,7 @@ static product sum_product(const pass *a, int z) {
     const block *k = strip_keys(a, z);
     return (product){.c = a->w->o + (int64_t)strip_row(a, z) * t->Dp,
                      .a = a->w->p[z & 1],
-                     .b = a->f->v + strip_packed(a, z),
+                     .b = a->packed_v + strip_packed(a, z),
                      .ldc = t->Dp,
                      .lda = ROWS_K,
                      .panel = (int64_t)round_up(k->n, STEP) * VF_N,
@@ -257,16 +262,24 @@ static void finish_rows(const forward *f, const workplace *w, const block *qb, i
 static void forward_task(void *context, int64_t index, int lane) {
     const forward *f = context;
     const tiling *t = &f->t;
-    const int64_t head = index / t->n_q;
-    const block *qb = &t->q_block[index % t->n_q];
+    const int64_t head = index % t->s.N; /* heads share lines and pages, so they come in a row */
+    const block *qb = &t->q_block[index / t->s.N];
     const stretch *span = &t->stretch[qb->span];
     workplace w;
     cutter c = {.memory = f->lane + lane * f->lane_bytes};
     workplace_cut(&w, t, &c);
     const matrix q = block_matrix(t, qb, t->c->in[0].data, &t->s.q, head, false);
     pack_rows(w.q, &q, t->Dp);
-    for (int k = span->k0; f->short_spans && k < span->k1; k++)
-        pack_block(f, &t->k_block[k], head);
+    elem *packed_k = w.k, *packed_v = w.v;
+    if (span->k1 > span->k0 && !(f->short_spans && span->k1 == span->k0 + 1)) {
+        const int64_t at = (head * t->slots_k + t->k_block[span->k0].slot) * t->Dp;
+        packed_k = f->k + at;
+        packed_v = f->v + at;
+    }
+    for (int k = span->k0; f->short_spans && k < span->k1; k++) {
+        const int64_t at = (t->k_block[k].slot - t->k_block[span->k0].slot) * t->Dp;
+        pack_block(f, &t->k_block[k], head, packed_k + at, packed_v + at);
+    }
     tiles_begin();
     const int n_strips = (qb->n + STRIP - 1) / STRIP;
     take_strips(&(pass){.f = f,
@@ -274,6 +287,8 @@ static void forward_task(void *context, int64_t index, int lane) {
                         .q = qb,
                         .k = t->k_block + span->k0,
                         .head = head,
+                        .packed_k = packed_k,
+                        .packed_v = packed_v,
                         .n_strips = n_strips,
                         .n = (span->k1 - span->k0) * n_strips});
     tiles_end();

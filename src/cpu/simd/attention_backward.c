@@ -19,7 +19,18 @@ enum {
     MAX_PARTS = 4,        /* stretches of keys with sums of dq of their own */
     MIN_PART_KEYS = 1024, /* shorter ones are not worth another set of sums */
     WANTED_TASKS = 16,
+    NEAR = 256, /* slots of a span whose operands its task keeps in memory of its own */
 };
+
+/* Operands block by block: the left factors in rows [slots][Dp], their transposes in rows
+ * [Dp][block], the right factors in panels. */
+typedef struct packed {
+    elem *q, *d_o, *q_turned, *do_turned; /* [slots][Dp] */
+    elem *k_across, *v_across, *k_along;  /* [slots][Dp] */
+    float *level, *delta;   /* [slots]: lse in units of ln 2 (inf: sees nothing), do o */
+    float *dq_sum;          /* [slots][Dp] */
+    int64_t from_q, from_k; /* slots before the first one here, counted over all heads */
+} packed;
 
 typedef struct backward {
     tiling t;
@@ -29,12 +40,7 @@ typedef struct backward {
     bool dq_bf16, dk_bf16, dv_bf16;
     int blocks_in_part; /* key blocks of a stretch */
     int max_parts;
-    /* For each head, block by block: the left factors in rows [slots][Dp], their transposes in rows
-     * [Dp][block], the right factors in panels. */
-    elem *q, *d_o, *q_turned, *do_turned; /* [N][slots_q][Dp] */
-    elem *k_across, *v_across, *k_along;  /* [N][slots_k][Dp] */
-    float *level, *delta; /* [N][slots_q]: lse in units of ln 2 (inf: sees nothing), do o */
-    float *dq_sum;        /* [max_parts][N][slots_q][Dp] */
+    packed far; /* all heads, all slots; dq_sum [max_parts][N][slots_q][Dp] */
     char *lane;
     int64_t lane_bytes;
 } backward;
@@ -45,7 +51,21 @@ typedef struct workplace {
     elem *p_along, *ds_along; /* panels [ROWS_K][ROWS_Q]: depth is the rows */
     elem *ds;                 /* rows [ROWS_Q][ROWS_K] */
     float *dk, *dv;           /* transposed: [Dp][ROWS_K] */
+    packed near;              /* one head of a span of at most NEAR slots of rows and of keys */
 } workplace;
+
+static void packed_cut(packed *p, int64_t slots_q, int64_t slots_k, int Dp, int n_sums, cutter *c) {
+    p->q = cut(c, slots_q * Dp, sizeof(elem));
+    p->d_o = cut(c, slots_q * Dp, sizeof(elem));
+    p->q_turned = cut(c, slots_q * Dp, sizeof(elem));
+    p->do_turned = cut(c, slots_q * Dp, sizeof(elem));
+    p->k_across = cut(c, slots_k * Dp, sizeof(elem));
+    p->v_across = cut(c, slots_k * Dp, sizeof(elem));
+    p->k_along = cut(c, slots_k * Dp, sizeof(elem));
+    p->level = cut(c, slots_q, sizeof(float));
+    p->delta = cut(c, slots_q, sizeof(float));
+    p->dq_sum = cut(c, n_sums * slots_q * Dp, sizeof(float));
+}
 
 static void workplace_cut(workplace *w, const tiling *t, cutter *c) {
     w->s = cut(c, STRIP * ROWS_K, sizeof(float));
@@ -55,22 +75,13 @@ static void workplace_cut(workplace *w, const tiling *t, cutter *c) {
     w->ds = cut(c, ROWS_Q * ROWS_K, sizeof(elem));
     w->dk = cut(c, (int64_t)t->Dp * ROWS_K, sizeof(float));
     w->dv = cut(c, (int64_t)t->Dp * ROWS_K, sizeof(float));
+    packed_cut(&w->near, NEAR, NEAR, t->Dp, 1, c);
 }
 
 static void backward_cut(backward *f, cutter *c) {
     tiling *t = &f->t;
-    const int64_t n_q = t->s.N * t->slots_q, n_k = t->s.N * t->slots_k;
     tiling_cut(t, c);
-    f->q = cut(c, n_q * t->Dp, sizeof(elem));
-    f->d_o = cut(c, n_q * t->Dp, sizeof(elem));
-    f->q_turned = cut(c, n_q * t->Dp, sizeof(elem));
-    f->do_turned = cut(c, n_q * t->Dp, sizeof(elem));
-    f->k_across = cut(c, n_k * t->Dp, sizeof(elem));
-    f->v_across = cut(c, n_k * t->Dp, sizeof(elem));
-    f->k_along = cut(c, n_k * t->Dp, sizeof(elem));
-    f->level = cut(c, n_q, sizeof(float));
-    f->delta = cut(c, n_q, sizeof(float));
-    f->dq_sum = cut(c, f->max_parts * n_q * t->Dp, sizeof(float));
+    packed_cut(&f->far, t->s.N * t->slots_q, t->s.N * t->slots_k, t->Dp, f->max_parts, c);
     cutter lane = {0};
     workplace_cut(&(workplace){0}, t, &lane);
     f->lane_bytes = lane.used;
@@ -122,40 +133,49 @@ static float dot_rows(const void *a, const void *b, int64_t at, bool bf16, int n
     return vf_sum(sum);
 }
 
-static void pack_q(const backward *f, const block *b, int64_t head) {
+/* The slots of a block of one head in p. */
+static int64_t place_q(const backward *f, const packed *p, const block *b, int64_t head) {
+    return head * f->t.slots_q + b->slot - p->from_q;
+}
+static int64_t place_k(const backward *f, const packed *p, const block *b, int64_t head) {
+    return head * f->t.slots_k + b->slot - p->from_k;
+}
+
+static void pack_q(const backward *f, const packed *p, const block *b, int64_t head) {
     const tiling *t = &f->t;
     const reel_call *c = t->c;
-    const int64_t slot = head * t->slots_q + b->slot, at = slot * t->Dp;
+    const int64_t slot = place_q(f, p, b, head), at = slot * t->Dp;
     const reel_attention_part o = part_of_o(t);
     const matrix q = block_matrix(t, b, c->in[0].data, &t->s.q, head, false);
     const matrix d_o = block_matrix(t, b, c->in[REEL_ATTENTION_DO].data, &o, head, false);
-    pack_rows(f->q + at, &q, t->Dp);
-    pack_rows(f->d_o + at, &d_o, t->Dp);
-    pack_turned(f->q_turned + at, &q, t->Dp);
-    pack_turned(f->do_turned + at, &d_o, t->Dp);
+    pack_rows(p->q + at, &q, t->Dp);
+    pack_rows(p->d_o + at, &d_o, t->Dp);
+    pack_turned(p->q_turned + at, &q, t->Dp);
+    pack_turned(p->do_turned + at, &d_o, t->Dp);
     for (int i = 0; i < round_up(b->n, STEP); i++) {
         const float lse = i < b->n ? f->lse[lse_index(t, b->row + i, head)] : -INFINITY;
-        f->level[slot + i] = lse == -INFINITY ? INFINITY : lse * log2_e;
-        f->delta[slot + i] = i < b->n ? dot_rows(d_o.data, c->in[REEL_ATTENTION_O].data,
+        p->level[slot + i] = lse == -INFINITY ? INFINITY : lse * log2_e;
+        p->delta[slot + i] = i < b->n ? dot_rows(d_o.data, c->in[REEL_ATTENTION_O].data,
                                                  d_o.at + i * d_o.stride, t->bf16, d_o.D)
                                       : 0;
     }
 }
 
-static void pack_k(const backward *f, const block *b, int64_t head) {
+static void pack_k(const backward *f, const packed *p, const block *b, int64_t head) {
     const tiling *t = &f->t;
-    const int64_t at = (head * t->slots_k + b->slot) * t->Dp;
+    const int64_t at = place_k(f, p, b, head) * t->Dp;
     const matrix k = block_matrix(t, b, t->c->in[t->s.k.operand].data, &t->s.k, head, true);
     const matrix v = block_matrix(t, b, t->c->in[t->s.v.operand].data, &t->s.v, head, true);
-    pack_across(f->k_across + at, &k, t->Dp);
-    pack_across(f->v_across + at, &v, t->Dp);
-    pack_along(f->k_along + at, &k, t->Dp);
+    pack_across(p->k_across + at, &k, t->Dp);
+    pack_across(p->v_across + at, &v, t->Dp);
+    pack_along(p->k_along + at, &k, t->Dp);
 }
 
 /* ---- one pair of blocks ---- */
 
 /* A pair of blocks: head, rows, keys, and their extents. */
 typedef struct pair {
+    const packed *p;
     const block *q, *k;
     int64_t head, at_q, at_k; /* first element of the blocks in the packed operands */
     int columns, depth_k;     /* keys as columns and as a reduction */
@@ -182,8 +202,8 @@ VEC_INLINE void weigh_rows(const backward *f, const workplace *w, const pair *a,
     const int64_t slot = a->at_q / f->t.Dp + i;
     vf level[PAIR], delta[PAIR];
     for (int r = 0; r < PAIR; r++) {
-        level[r] = vf_set(f->level[slot + r]);
-        delta[r] = vf_set(f->delta[slot + r]);
+        level[r] = vf_set(a->p->level[slot + r]);
+        delta[r] = vf_set(a->p->delta[slot + r]);
     }
     for (int j = 0; j < a->columns; j += VF_N) {
         vf p[PAIR], ds[PAIR];
@@ -210,8 +230,8 @@ static void take_strip(const backward *f, const workplace *w, const pair *a, int
     const tiling *t = &f->t;
     const int D = round_up((int)t->s.D, DEPTH);
     product m = {.c = w->s,
-                 .a = f->q + a->at_q + (int64_t)i * t->Dp,
-                 .b = f->k_across + a->at_k,
+                 .a = a->p->q + a->at_q + (int64_t)i * t->Dp,
+                 .b = a->p->k_across + a->at_k,
                  .ldc = ROWS_K,
                  .lda = t->Dp,
                  .panel = (int64_t)t->Dp * VF_N,
@@ -220,8 +240,8 @@ static void take_strip(const backward *f, const workplace *w, const pair *a, int
                  .k = D};
     multiply(&m);
     m.c = w->dp;
-    m.a = f->d_o + a->at_q + (int64_t)i * t->Dp;
-    m.b = f->v_across + a->at_k;
+    m.a = a->p->d_o + a->at_q + (int64_t)i * t->Dp;
+    m.b = a->p->v_across + a->at_k;
     multiply(&m);
     float factor = t->scale * log2_e;
     const bool whole = is_whole(t, a->k);
@@ -251,7 +271,7 @@ static void take_products(const backward *f, const workplace *w, const pair *a, 
     const tiling *t = &f->t;
     const int D = round_up((int)t->s.D, VF_N);
     product m = {.c = w->dv,
-                 .a = f->do_turned + a->at_q,
+                 .a = a->p->do_turned + a->at_q,
                  .b = w->p_along,
                  .ldc = ROWS_K,
                  .lda = round_up(a->q->n, STEP),
@@ -262,13 +282,13 @@ static void take_products(const backward *f, const workplace *w, const pair *a, 
                  .add = !first_q};
     if (f->dv) multiply(&m);
     m.c = w->dk;
-    m.a = f->q_turned + a->at_q;
+    m.a = a->p->q_turned + a->at_q;
     m.b = w->ds_along;
     if (f->dk) multiply(&m);
     if (f->dq)
         multiply(&(product){.c = dq + a->at_q,
                             .a = w->ds,
-                            .b = f->k_along + a->at_k,
+                            .b = a->p->k_along + a->at_k,
                             .ldc = t->Dp,
                             .lda = ROWS_K,
                             .panel = (int64_t)round_up(a->k->n, STEP) * VF_N,
@@ -309,13 +329,13 @@ static void write_turned(const tiling *t, const block *b, const reel_attention_p
 }
 
 /* dq of a block of rows: the sums of its span's stretches, in order. */
-static void finish_q(const backward *f, const block *b, int64_t head) {
+static void finish_q(const backward *f, const packed *p, const block *b, int64_t head) {
     const tiling *t = &f->t;
     const int64_t n_sums = t->s.N * t->slots_q * t->Dp;
     const stretch *s = &t->stretch[b->span];
     const int n_parts = (s->k1 - s->k0 + f->blocks_in_part - 1) / f->blocks_in_part;
     for (int i = 0; i < b->n; i++) {
-        float *sum = f->dq_sum + (head * t->slots_q + b->slot + i) * t->Dp;
+        float *sum = p->dq_sum + (place_q(f, p, b, head) + i) * t->Dp;
         for (int d = 0; d < t->Dp; d += VF_N) {
             vf x = n_parts ? vf_load(sum + d) : (vf){0};
             for (int k = 1; k < n_parts; k++)
@@ -330,17 +350,18 @@ static void finish_q(const backward *f, const block *b, int64_t head) {
 /* ---- tasks ---- */
 
 /* One block of keys against all rows of its span. */
-static void take_keys(const backward *f, const workplace *w, const block *kb, int64_t head,
-                      float *dq, bool first_k) {
+static void take_keys(const backward *f, const workplace *w, const packed *p, const block *kb,
+                      int64_t head, float *dq, bool first_k) {
     const tiling *t = &f->t;
     const stretch *span = &t->stretch[kb->span];
     for (int i = span->q0; i < span->q1; i++) {
         const block *qb = &t->q_block[i];
-        const pair a = {.q = qb,
+        const pair a = {.p = p,
+                        .q = qb,
                         .k = kb,
                         .head = head,
-                        .at_q = (head * t->slots_q + qb->slot) * t->Dp,
-                        .at_k = (head * t->slots_k + kb->slot) * t->Dp,
+                        .at_q = place_q(f, p, qb, head) * t->Dp,
+                        .at_k = place_k(f, p, kb, head) * t->Dp,
                         .columns = round_up(kb->n, VF_N),
                         .depth_k = round_up(kb->n, DEPTH),
                         .rows = qb->n,
@@ -354,38 +375,55 @@ static void take_keys(const backward *f, const workplace *w, const block *kb, in
     if (f->dv) write_turned(t, kb, &t->s.v, head, f->dv, f->dv_bf16, any ? w->dv : NULL, 1);
 }
 
+static workplace workplace_of(const backward *f, int lane) {
+    workplace w = {0};
+    cutter c = {.memory = f->lane + lane * f->lane_bytes};
+    workplace_cut(&w, &f->t, &c);
+    return w;
+}
+
 /* Stretch `part` of the keys of one head in one span. */
-static void take_part(const backward *f, int64_t head, int64_t span, int part, int lane) {
+static void take_part(const backward *f, const workplace *w, const packed *p, int64_t head,
+                      int64_t span, int part) {
     const tiling *t = &f->t;
     const stretch *s = &t->stretch[span];
     const int from = s->k0 + part * f->blocks_in_part;
     const int to = s->k1 - from < f->blocks_in_part ? s->k1 : from + f->blocks_in_part;
-    workplace w;
-    cutter c = {.memory = f->lane + lane * f->lane_bytes};
-    workplace_cut(&w, t, &c);
-    float *dq = f->dq_sum + part * t->s.N * t->slots_q * t->Dp;
+    float *dq = p->dq_sum + part * t->s.N * t->slots_q * t->Dp;
     tiles_begin();
     for (int k = from; k < to; k++)
-        take_keys(f, &w, &t->k_block[k], head, dq, k == from);
+        take_keys(f, w, p, &t->k_block[k], head, dq, k == from);
     tiles_end();
 }
 
-/* A span of one head from packing to dq: what it packs is still in L2 when it is read. */
+/* Slots of blocks [from,to), which are neighbours. */
+static int64_t slots_of(const block *b, int from, int to) {
+    return to > from ? b[to - 1].slot + round_up(b[to - 1].n, STEP) - b[from].slot : 0;
+}
+
+/* A span of one head from packing to dq: what it packs is still in its caches when it is read. */
 static void take_span(const backward *f, int64_t head, int64_t span, int lane) {
     const tiling *t = &f->t;
     const stretch *s = &t->stretch[span];
+    workplace w = workplace_of(f, lane);
+    const packed *p = &f->far;
+    if (slots_of(t->q_block, s->q0, s->q1) <= NEAR && slots_of(t->k_block, s->k0, s->k1) <= NEAR) {
+        p = &w.near;
+        if (s->q1 > s->q0) w.near.from_q = head * t->slots_q + t->q_block[s->q0].slot;
+        if (s->k1 > s->k0) w.near.from_k = head * t->slots_k + t->k_block[s->k0].slot;
+    }
     for (int i = s->q0; i < s->q1; i++)
-        pack_q(f, &t->q_block[i], head);
+        pack_q(f, p, &t->q_block[i], head);
     for (int k = s->k0; k < s->k1; k++)
-        pack_k(f, &t->k_block[k], head);
-    take_part(f, head, span, 0, lane);
+        pack_k(f, p, &t->k_block[k], head);
+    take_part(f, &w, p, head, span, 0);
     for (int i = s->q0; f->dq && i < s->q1; i++)
-        finish_q(f, &t->q_block[i], head);
+        finish_q(f, p, &t->q_block[i], head);
 }
 
 static void span_task(void *context, int64_t index, int lane) {
-    const backward *f = context;
-    take_span(f, index / f->t.n_spans, index % f->t.n_spans, lane);
+    const backward *f = context; /* heads share lines and pages, so they come in a row */
+    take_span(f, index % f->t.s.N, index / f->t.s.N, lane);
 }
 
 /* A whole head, the batch in order, since all of it adds to the head's dbias. */
@@ -402,26 +440,27 @@ static void head_task(void *context, int64_t head, int lane) {
 static void pack_q_task(void *context, int64_t index, int lane) {
     (void)lane;
     const backward *f = context;
-    pack_q(f, &f->t.q_block[index % f->t.n_q], index / f->t.n_q);
+    pack_q(f, &f->far, &f->t.q_block[index % f->t.n_q], index / f->t.n_q);
 }
 
 static void pack_k_task(void *context, int64_t index, int lane) {
     (void)lane;
     const backward *f = context;
-    pack_k(f, &f->t.k_block[index % f->t.n_k], index / f->t.n_k);
+    pack_k(f, &f->far, &f->t.k_block[index % f->t.n_k], index / f->t.n_k);
 }
 
 static void part_task(void *context, int64_t index, int lane) {
     const backward *f = context;
     const int64_t n_parts = f->t.n_spans * f->max_parts;
-    take_part(f, index / n_parts, index % n_parts / f->max_parts, (int)(index % f->max_parts),
-              lane);
+    const workplace w = workplace_of(f, lane);
+    take_part(f, &w, &f->far, index / n_parts, index % n_parts / f->max_parts,
+              (int)(index % f->max_parts));
 }
 
 static void finish_task(void *context, int64_t index, int lane) {
     (void)lane;
     const backward *f = context;
-    finish_q(f, &f->t.q_block[index % f->t.n_q], index / f->t.n_q);
+    finish_q(f, &f->far, &f->t.q_block[index % f->t.n_q], index / f->t.n_q);
 }
 
 static void backward_run(const reel_call *c) {
