@@ -270,8 +270,7 @@ static void test_transformer_levels_and_rows_are_independent(void **state) {
     close_rig(&r);
 }
 
-/* A model that gives x0 is asked for the velocity that leads there, at each position's own level.
- */
+/* A model that gives x0 answers with the velocity that leads there, each position at its level. */
 static void test_transformer_of_samples_gives_velocities(void **state) {
     (void)state;
     rig r;

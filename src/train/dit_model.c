@@ -289,8 +289,8 @@ static reel_scheduler_config scheduler_of(const reel_dit_trainer *r) {
     c.shift = r->recipe->dit.shift;
     if (of_flow(r->objective)) {
         const bool sample = r->objective == REEL_OBJECTIVE_SAMPLE;
-        const double shift = c.shift;
         if (r->folder) c = *reel_folder_scheduler(r->folder);
+        const double shift = c.shift;
         if (sample && !reel_scheduler_is_multistep(&c)) { /* Euler's config cannot say so */
             c = reel_scheduler_config_default();
             c.shift = shift;

@@ -6,10 +6,10 @@
  * a segment of its own without text, weight or gradient.
  *
  *     flow:     x = (1 - t) x0 + t eps,  target eps - x0,  level 1000 t
- *     sample:   the same x, target x0, errors weighed by 1 / t^2: those of the velocity (x - x0) /
- * t epsilon:  x = sqrt(a) x0 + sqrt(1 - a) eps,  target eps v:        x as of epsilon,  target
- * sqrt(a) eps - sqrt(1 - a) x0 learned:  as epsilon, at whole timesteps 0..999; the model's second
- * half of channels, in
+ *     sample:   the same x,  target x0, errors weighed by 1 / t^2 as those of (x - x0) / t
+ *     epsilon:  x = sqrt(a) x0 + sqrt(1 - a) eps,  target eps
+ *     v:        x as of epsilon,  target sqrt(a) eps - sqrt(1 - a) x0
+ *     learned:  as epsilon, at whole timesteps 0..999; the model's second half of channels, in
  *               [-1,1], says where between beta and the posterior's the log variance lies
  *
  * with a the cumulative alpha of a cosine schedule at timestep t (Nichol & Dhariwal 2021). Frames

@@ -93,18 +93,12 @@ static void expect_refusal(rig *r, reel_status wanted, int kind, const char *par
     reel_folder_close(&f);
 }
 
-static void test_folder_of_diffusers_opens_part_by_part(void **state) {
+static void test_folder_scheduler_says_that_x0_is_predicted(void **state) {
     (void)state;
     rig r;
     make_diffusers(&r);
     open_folder(&r);
-    assert_string_equal(reel_folder_index(r.folder)->pipeline, "WanPipeline");
-    assert_non_null(strstr(reel_folder_tokenizer(r.folder), "tokenizer/spiece.model"));
-    const reel_scheduler_config *s = reel_folder_scheduler(r.folder);
-    assert_string_equal(s->sampler, "unipc");
-    assert_true(s->flow && s->shift == 5 && s->solver_order == 2);
-    assert_string_equal(s->prediction, "flow");
-    reel_scheduler_config of_sample = *s;
+    reel_scheduler_config of_sample = *reel_folder_scheduler(r.folder);
     of_sample.prediction = "sample";
     assert_true(reel_scheduler_is_multistep(&of_sample));
     reel_json_out out;
@@ -122,6 +116,20 @@ static void test_folder_of_diffusers_opens_part_by_part(void **state) {
     assert_string_equal(again.prediction, "sample");
     reel_json_free(&doc);
     reel_json_out_deinit(&out);
+    unmake(&r);
+}
+
+static void test_folder_of_diffusers_opens_part_by_part(void **state) {
+    (void)state;
+    rig r;
+    make_diffusers(&r);
+    open_folder(&r);
+    assert_string_equal(reel_folder_index(r.folder)->pipeline, "WanPipeline");
+    assert_non_null(strstr(reel_folder_tokenizer(r.folder), "tokenizer/spiece.model"));
+    const reel_scheduler_config *s = reel_folder_scheduler(r.folder);
+    assert_string_equal(s->sampler, "unipc");
+    assert_true(s->flow && s->shift == 5 && s->solver_order == 2);
+    assert_string_equal(s->prediction, "flow");
     open_part(&r, REEL_COMPONENT_TEXT_ENCODER, REEL_WEIGHTS_STORED);
     assert_int_equal(r.component->config.text_encoder.vocab_size, 50);
     assert_int_equal(reel_params_count(r.component->params), 32);
@@ -358,6 +366,7 @@ static void test_folder_hostile_places_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folder_of_diffusers_opens_part_by_part),
+        cmocka_unit_test(test_folder_scheduler_says_that_x0_is_predicted),
         cmocka_unit_test(test_folder_weights_are_converted_when_asked),
         cmocka_unit_test(test_folder_of_the_original_layout_opens),
         cmocka_unit_test(test_folder_of_an_original_pair_opens),
