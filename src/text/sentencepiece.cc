@@ -171,7 +171,8 @@ reel_status reel_spm_train(reel_env *env, const reel_vocabulary_options *options
             {"bos_id", "-1"},
             {"num_threads", "1"},
             {"shuffle_input_sentence", "false"},
-            {"minloglevel", "2"}, /* nothing on stderr but what is fatal */
+            {"max_sentence_length", "16384"}, /* the caller's own limit holds */
+            {"minloglevel", "2"},             /* nothing on stderr but what is fatal */
         };
         Lines lines(next, context);
         if (lines.done())

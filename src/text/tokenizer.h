@@ -83,6 +83,7 @@ typedef struct reel_vocabulary_options {
     int32_t size;      /* pieces wanted, the 259 that are always there included; [300, 1000000] */
     double coverage;   /* share of all characters that get pieces; the rest is spelt in bytes */
     int64_t max_lines; /* usable lines taken of the corpus, the first ones; 0: all */
+    bool as_given;     /* lines reach the trainer as they are; false: prepared for a small corpus */
 } reel_vocabulary_options;
 
 /* 4000 pieces, all but 0.05% of the characters, all lines. */
@@ -90,10 +91,13 @@ reel_vocabulary_options reel_vocabulary_options_default(void);
 
 /* Trains a unigram vocabulary (Kudo 2018, arXiv:1804.10959) as T5's are: NFKC, padding 0, end 1,
  * unknown 2, bytes for what has no piece (so nothing is unknown), and writes it to path. The same
- * corpus gives the same bytes. A small corpus may yield fewer pieces than asked for; *size (may be
- * NULL) says how many. Lines that are
- * empty, longer than 4192 bytes or not UTF-8 are passed over, as are those with 0 bytes.
- * REEL_E_ARG when the corpus has no usable line or more characters than pieces, REEL_E_IO. */
+ * corpus gives the same bytes. Unless as_given, each Han character is a piece of its own, as in
+ * BERT's vocabularies, and each frequent word is one: Chinese has no spaces that keep a piece
+ * within a word, so a small corpus would make whole phrases single pieces, and what a model learns
+ * of one says nothing of the words in it. A small corpus may yield fewer pieces than asked for;
+ * *size (may be NULL) says how many. Lines that are empty, longer than 4192 bytes or not UTF-8 are
+ * passed over, as are those with 0 bytes. REEL_E_ARG when the corpus has no usable line or more
+ * characters than pieces, REEL_E_IO. */
 REEL_MUST_USE reel_status reel_tokenizer_train(reel_env *env, const char *path,
                                                const reel_vocabulary_options *options,
                                                reel_line_source *next, void *context,

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 
 /* One vocabulary for all tests: trained on two hundred made-up captions. */
 typedef struct fixture {
@@ -238,6 +239,45 @@ static void test_tokenizer_trains_to_the_same_bytes(void **state) {
     assert_int_equal(unlink(path), 0);
 }
 
+/* How many pieces hold two Han characters, and how many hold one beside something else. */
+static void count_han(const reel_tokenizer *t, int *several, int *mixed) {
+    for (int32_t i = 0; i < reel_tokenizer_size(t); i++) {
+        const char *piece = reel_tokenizer_piece(t, i);
+        const int64_t bytes = (int64_t)strlen(piece);
+        int n_han = 0;
+        int n_other = 0;
+        int used = 0;
+        for (int64_t k = 0; k < bytes; k += used)
+            reel_is_han(reel_utf8_get(piece + k, bytes - k, &used, NULL)) ? n_han++ : n_other++;
+        *several += n_han > 1;
+        *mixed += n_han > 0 && n_other > 0;
+    }
+}
+
+static void test_tokenizer_makes_no_phrases_of_han(void **state) {
+    fixture *f = begin(state);
+    int several = 0;
+    int mixed = 0;
+    count_han(f->t, &several, &mixed);
+    assert_int_equal(several, 0);
+    assert_int_equal(mixed, 0);
+    assert_int_not_equal(reel_tokenizer_id(f->t, "\u7ea2"), -1);       /* red */
+    assert_int_not_equal(reel_tokenizer_id(f->t, "\u2581sunset"), -1); /* a word stays one */
+    char path[128];
+    snprintf(path, sizeof path, "%s/whole.model", f->folder);
+    reel_vocabulary_options options = reel_vocabulary_options_default();
+    options.size = 400;
+    options.as_given = true;
+    corpus c = {.n = 200};
+    reel_tokenizer *whole = NULL;
+    assert_int_equal(reel_tokenizer_train(f->env, path, &options, next_caption, &c, NULL), REEL_OK);
+    assert_int_equal(reel_tokenizer_open(f->env, path, &whole), REEL_OK);
+    count_han(whole, &several, &mixed);
+    assert_true(several > 0); /* which is what the cutting is for */
+    reel_tokenizer_close(&whole);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void test_tokenizer_training_refuses_what_it_cannot_use(void **state) {
     fixture *f = begin(state);
     assert_int_equal(train(f, "none.model", 299, 200, NULL), REEL_E_ARG);
@@ -260,6 +300,7 @@ int main(void) {
         cmocka_unit_test(test_tokenizer_refuses_ids_and_limits_out_of_range),
         cmocka_unit_test(test_tokenizer_says_what_a_folder_lacks),
         cmocka_unit_test(test_tokenizer_trains_to_the_same_bytes),
+        cmocka_unit_test(test_tokenizer_makes_no_phrases_of_han),
         cmocka_unit_test(test_tokenizer_training_refuses_what_it_cannot_use),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, set_up, tear_down);

@@ -54,3 +54,8 @@ bool reel_utf8_sound(const char *text, int64_t bytes) {
         reel_utf8_get(text + i, bytes - i, &used, &valid);
     return valid;
 }
+
+bool reel_is_han(uint32_t code) {
+    return (code >= 0x3400 && code <= 0x4dbf) || (code >= 0x4e00 && code <= 0x9fff) ||
+           (code >= 0xf900 && code <= 0xfaff) || (code >= 0x20000 && code <= 0x323af);
+}

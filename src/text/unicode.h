@@ -19,4 +19,8 @@ int reel_utf8_put(uint32_t code, char out[4]);
 /* True for bytes of text that are UTF-8 to the last one. */
 bool reel_utf8_sound(const char *text, int64_t bytes);
 
+/* True for a Chinese character: the CJK unified ideographs with their extensions and compatibility
+ * forms. */
+bool reel_is_han(uint32_t code);
+
 #endif
