@@ -9,7 +9,9 @@ WERROR  ?= $(if $(CI),-DREEL_WERROR=ON)
 CTEST   := ctest --output-on-failure -j $(JOBS)
 NINJA    = cmake --build $(1) -j $(JOBS)
 
-.PHONY: all deps demo test check check-deps bench soak asan tsan fuzz arm64 test-mutants install format clean help
+MOST    ?= avx512_bf16
+
+.PHONY: all deps demo test lesser check check-deps bench soak asan tsan fuzz arm64 test-mutants install format clean help
 
 all: deps ## build the library, the program (build/reel) and the tests (build/tests/)
 	@mkdir -p $(BUILD)
@@ -29,6 +31,11 @@ demo: all ## make demo.mp4 from a prompt with the model that ships, and its cont
 
 test: all ## build, then run every test
 	@$(CTEST) --test-dir $(BUILD)
+
+lesser: deps ## the tests as a lesser machine runs them: MOST=portable, avx2, avx512 or avx512_bf16
+	@cmake --preset release -B build-$(MOST) -DREEL_MOST_ISA=$(MOST) >/dev/null
+	@$(call NINJA,build-$(MOST))
+	@$(CTEST) --test-dir build-$(MOST)
 
 check: WERROR := -DREEL_WERROR=ON
 check: check-deps all ## formatting, layers, headers alone, lengths, gcc and clang warnings, linters
@@ -84,7 +91,7 @@ format: check-deps ## apply clang-format to every C file
 	@git ls-files -z --cached --others --exclude-standard '*.c' '*.cc' '*.h' | xargs -0 clang-format -i
 
 clean: ## remove what was built
-	@rm -rf build build-debug build-asan build-tsan build-fuzz build-arm64 build-mutants
+	@rm -rf build build-debug build-asan build-tsan build-fuzz build-arm64 build-mutants build-portable build-avx2 build-avx512 build-avx512_bf16
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

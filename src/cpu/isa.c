@@ -19,7 +19,7 @@ static bool has_amx_bf16_and_int8(void) {
     return (d >> 22 & 1) && (d >> 24 & 1) && (d >> 25 & 1);
 }
 
-reel_isa reel_isa_detect(void) {
+static reel_isa detect(void) {
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return REEL_ISA_PORTABLE;
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -32,10 +32,21 @@ reel_isa reel_isa_detect(void) {
     return amx && may_use_tiles() ? REEL_ISA_AMX : REEL_ISA_AVX512_BF16;
 }
 #else
-reel_isa reel_isa_detect(void) {
+static reel_isa detect(void) {
     return REEL_ISA_PORTABLE;
 }
 #endif
+
+/* -DREEL_MOST_ISA=avx2 builds what runs as on a lesser machine: how its tests are run on a better.
+ */
+reel_isa reel_isa_detect(void) {
+#ifdef REEL_MOST_ISA
+    const reel_isa most = REEL_MOST_ISA, found = detect();
+    return found < most ? found : most;
+#else
+    return detect();
+#endif
+}
 
 const char *const reel_isa_names[REEL_ISA_COUNT + 1] = {"portable",    "avx2", "avx512",
                                                         "avx512_bf16", "amx",  NULL};
