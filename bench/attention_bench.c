@@ -62,6 +62,8 @@ void bench_attention(bench *b) {
         run(b, dtype, 96, 96, 3, 96);
         run_cross(b, dtype, 96, 96, 64, 3, 96);
         run(b, dtype, 8, 320, 4, 64);
+        run(b, dtype, 16, 576, 3, 96);
+        run_cross(b, dtype, 16, 576, 64, 3, 96);
         run(b, dtype, 1, 1024, 12, 128);
         /* f32 takes tens of seconds there and shows nothing that 1024 does not */
         if (dtype == REEL_BF16) run(b, dtype, 1, 4096, 12, 128);

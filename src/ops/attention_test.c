@@ -306,6 +306,41 @@ static void test_attention_kernels_check_short_segments_beside_long(void **state
     }
 }
 
+/* Spans around the limits of a block, and of what a lane keeps: 257, 321, 576 and 577 rows packed
+ * in one row, some keys of which do not count; 1025 of 96 channels are kept by the call. */
+static void test_attention_kernels_check_spans_of_several_blocks(void **state) {
+    (void)state;
+    enum { T = 1733 };
+    static float mask[T];
+    for (int i = 0; i < T; i++)
+        mask[i] = i % 7 != 3 && (i < 500 || i > 577);
+    const float offsets[5] = {0, 257, 578, 1154, 1731};
+    op_case c = self("257, 321, 576 and 577 rows", REEL_BF16, 1, T, 1, 8);
+    c.context = &(form){.parts = ONE, .q_offsets = true};
+    give(&c, REEL_I32, REEL_SHAPE(5), offsets);
+    op_check_kernels(&c);
+    c.n_in = 1;
+    c.context = &(form){.parts = ONE, .key_mask = true, .q_offsets = true};
+    give(&c, REEL_U8, REEL_SHAPE(1, T), mask);
+    give(&c, REEL_I32, REEL_SHAPE(5), offsets);
+    op_check_kernels(&c);
+    c.in[0].dtype = REEL_F32;
+    op_check_kernels(&c);
+
+    const float rows[4] = {0, 576, 897, 1154}, keys[4] = {0, 20, 81, 117};
+    c = cross("576 on 20, 321 on 61, 257 on 36", REEL_BF16, 577, 60, 2, 96);
+    c.context = &(form){.parts = PARTS, .key_mask = true, .q_offsets = true, .k_offsets = true};
+    give(&c, REEL_U8, REEL_SHAPE(1, 120), mask);
+    give(&c, REEL_I32, REEL_SHAPE(4), rows);
+    give(&c, REEL_I32, REEL_SHAPE(4), keys);
+    op_check_kernels(&c);
+
+    c = cross("bf16 1025 on 33", REEL_BF16, 1025, 33, 1, 96);
+    op_check_kernels(&c);
+    c = cross("bf16 33 on 1025", REEL_BF16, 33, 1025, 1, 96);
+    op_check_kernels(&c);
+}
+
 static void test_attention_checks_with_bias(void **state) {
     (void)state;
     op_case c = cross("bias", REEL_F32, 5, 7, 2, 8);
@@ -594,6 +629,7 @@ int main(void) {
         cmocka_unit_test(test_attention_does_not_read_masked_keys),
         cmocka_unit_test(test_attention_checks_with_segments),
         cmocka_unit_test(test_attention_kernels_check_short_segments_beside_long),
+        cmocka_unit_test(test_attention_kernels_check_spans_of_several_blocks),
         cmocka_unit_test(test_attention_checks_with_bias),
         cmocka_unit_test(test_attention_takes_minus_infinity_as_no_edge),
         cmocka_unit_test(test_attention_is_stable_for_huge_scores),

@@ -19,8 +19,17 @@ enum {
     MAX_PARTS = 4,        /* stretches of keys with sums of dq of their own */
     MIN_PART_KEYS = 1024, /* shorter ones are not worth another set of sums */
     WANTED_TASKS = 16,
-    NEAR = 256, /* slots of a span whose operands its task keeps in memory of its own */
 };
+
+/* Slots of a span, of rows and of keys, whose operands its task keeps in memory of its own. At 1024
+ * slots of 96 channels that is 2 MB with tiles, all of a second-level cache; a place of the call's
+ * scratch for each span would be written past the caches and read again. */
+static int64_t near_slots(const tiling *t) {
+    const int64_t most = 1024 * 96 / t->Dp / STEP * STEP;
+    const int64_t there = (t->slots_q > t->slots_k ? t->slots_q : t->slots_k) / STEP * STEP;
+    const int64_t n = most > 256 ? most : 256;
+    return there < n ? there : n;
+}
 
 /* Operands block by block: the left factors in rows [slots][Dp], their transposes in rows
  * [Dp][block], the right factors in panels. */
@@ -51,7 +60,7 @@ typedef struct workplace {
     elem *p_along, *ds_along; /* panels [ROWS_K][ROWS_Q]: depth is the rows */
     elem *ds;                 /* rows [ROWS_Q][ROWS_K] */
     float *dk, *dv;           /* transposed: [Dp][ROWS_K] */
-    packed near;              /* one head of a span of at most NEAR slots of rows and of keys */
+    packed near;              /* one head of a span of at most near_slots rows and keys */
 } workplace;
 
 static void packed_cut(packed *p, int64_t slots_q, int64_t slots_k, int Dp, int n_sums, cutter *c) {
@@ -75,7 +84,7 @@ static void workplace_cut(workplace *w, const tiling *t, cutter *c) {
     w->ds = cut(c, ROWS_Q * ROWS_K, sizeof(elem));
     w->dk = cut(c, (int64_t)t->Dp * ROWS_K, sizeof(float));
     w->dv = cut(c, (int64_t)t->Dp * ROWS_K, sizeof(float));
-    packed_cut(&w->near, NEAR, NEAR, t->Dp, 1, c);
+    packed_cut(&w->near, near_slots(t), near_slots(t), t->Dp, 1, c);
 }
 
 static void backward_cut(backward *f, cutter *c) {
@@ -407,7 +416,8 @@ static void take_span(const backward *f, int64_t head, int64_t span, int lane) {
     const stretch *s = &t->stretch[span];
     workplace w = workplace_of(f, lane);
     const packed *p = &f->far;
-    if (slots_of(t->q_block, s->q0, s->q1) <= NEAR && slots_of(t->k_block, s->k0, s->k1) <= NEAR) {
+    if (slots_of(t->q_block, s->q0, s->q1) <= near_slots(t) &&
+        slots_of(t->k_block, s->k0, s->k1) <= near_slots(t)) {
         p = &w.near;
         if (s->q1 > s->q0) w.near.from_q = head * t->slots_q + t->q_block[s->q0].slot;
         if (s->k1 > s->k0) w.near.from_k = head * t->slots_k + t->k_block[s->k0].slot;
