@@ -38,6 +38,10 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     err_has "has no depth head"
     expect 0 "$REEL" train depth $recipe --out "$work/depth" --set "depth.vae=$work/dit/model"
     cp -r "$work/depth/depth" "$work/dit/model/depth"
+    expect 0 "$REEL" info "$work/dit/model"
+    out_has "depth: ReelDepth, "
+    expect 0 "$REEL" info "$work/dit/model" --json
+    out_has '"name":"depth","class":"ReelDepth"'
     expect 0 "$REEL" eval $model --json "$work/a.json"
     for word in psnr "one object" everything "to other renders" "true below swapped" \
         "speeds up evenly" "same color after" disparity_error_px second_view_psnr; do
