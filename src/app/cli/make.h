@@ -49,7 +49,8 @@ int reel_make_twice(const reel_usage *usage, const reel_parsed *parsed, reel_mak
                     const reel_generate_request *first, const reel_generate_request *second);
 
 /* Makes o->variations files, each with a seed of its own that its name ends in, and a contact sheet
- * of them, OUTPUT-variations.png. make is called for each of them. */
+ * of them, OUTPUT-variations.png. make is called for each of them. A seed that is drawn lies in
+ * OUTPUT-variations.reel-state until the sheet is there. */
 typedef int reel_make_one(const reel_usage *usage, const reel_parsed *parsed,
                           reel_make_options *options, const void *context);
 int reel_make_variations(const reel_usage *usage, const reel_parsed *parsed,
