@@ -571,14 +571,14 @@ typedef void reel_evaluate_line(void *context, const char *line);
 typedef struct reel_evaluate_options {
     const char *model; /* folder; one with nothing but vae/ is enough for the autoencoder */
     const char *judge; /* folder of a judge; NULL: model/judge where there is one */
-    const char
-        *only; /* some of "vae,judge,frechet,swap,physics,stereo"; NULL: all that can be done */
-    const char *json; /* file to write; NULL: none */
-    const char *isa;  /* use no kernels above this level; NULL: the machine's own */
-    int64_t prompts;  /* held-out prompts; vae, swap, physics and stereo take an eighth, at
-                         least 8 */
-    int64_t steps;    /* of the sampler */
-    double cfg_scale; /* 1: no guidance */
+    const char *only;  /* some of "vae,judge,frechet,swap,physics,stereo,tasks"; NULL: all that can
+                          be done but tasks, which make eight clips of each prompt */
+    const char *json;  /* file to write; NULL: none */
+    const char *isa;   /* use no kernels above this level; NULL: the machine's own */
+    int64_t prompts;   /* held-out prompts; vae, swap, physics and stereo take an eighth, at
+                          least 8 */
+    int64_t steps;     /* of the sampler */
+    double cfg_scale;  /* 1: no guidance */
     int64_t seed;
     int64_t frames, height, width; /* of clips when there is no judge, which has its own size */
     double fps;
@@ -587,12 +587,17 @@ typedef struct reel_evaluate_options {
      * measured; model may be NULL, and a judge has to be named */
     const char *const *drift;
     int n_drift;
+    const char *scratch;  /* where a folder for temporary clips may be made; NULL: /tmp */
+    const char *clips;    /* folder to keep the clips of tasks in; NULL: they are removed */
+    int64_t drift_clips;  /* of tasks: long videos made from prompts; 0: none */
+    double drift_seconds; /* of each of them, at least 10 */
     reel_evaluate_progress *progress; /* may be NULL */
     reel_evaluate_line *line;         /* may be NULL */
     void *context;
 } reel_evaluate_options;
 
-/* 500 prompts, 20 steps, guidance 4, seed 1, 33 frames of 128 x 128 at 8 fps. */
+/* 500 prompts, 20 steps, guidance 4, seed 1, 33 frames of 128 x 128 at 8 fps, 2 long videos of 20
+ * seconds. */
 REEL_API reel_evaluate_options reel_evaluate_options_default(void);
 
 /* Measures a model on the held-out part of reel's own world; what can be is measured on real

@@ -14,7 +14,9 @@ reel_evaluate_options reel_evaluate_options_default(void) {
                                    .frames = o.frames,
                                    .height = o.height,
                                    .width = o.width,
-                                   .fps = o.fps};
+                                   .fps = o.fps,
+                                   .drift_clips = o.drift_clips,
+                                   .drift_seconds = o.drift_s};
 }
 
 static bool tell(void *context, const char *part, int64_t done, int64_t total) {
@@ -65,6 +67,11 @@ reel_status reel_evaluate(reel_env *env, const reel_evaluate_options *o) {
                               .width = o->width,
                               .fps = o->fps,
                               .text_length = o->text_length,
+                              .isa = reel_isa_name(isa),
+                              .scratch = o->scratch,
+                              .clips = o->clips,
+                              .drift_clips = o->drift_clips,
+                              .drift_s = o->drift_seconds,
                               .tell = tell,
                               .context = &copy};
     reel_kernel_table *table;

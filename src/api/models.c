@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "base/env.h"
+#include "base/json.h"
 #include "base/path.h"
 #include "reel/reel.h"
 #include "zoo/cache.h"
 #include "zoo/create.h"
+#include "zoo/depth.h"
 
 /* ---- describing ---- */
 
@@ -61,6 +63,52 @@ static reel_status tell_part(const reel_folder *folder, reel_component_kind kind
     return status;
 }
 
+/* What is stored of a depth head; its configuration is what its file says, once it was read. */
+static reel_status tell_weights(reel_env *env, const char *path, reel_model_part *part) {
+    reel_safetensors *file;
+    int64_t bytes[REEL_DTYPE_COUNT] = {0};
+    int most = 0;
+    const reel_status status = reel_safetensors_open(env, path, &file);
+    if (status != REEL_OK) return status;
+    part->n_tensors = reel_safetensors_count(file);
+    part->n_files = 1;
+    for (int64_t i = 0; i < part->n_tensors; i++) {
+        const reel_stored *stored = reel_safetensors_at(file, i);
+        part->n_elements += reel_shape_count(&stored->shape);
+        part->n_bytes += stored->bytes;
+        bytes[stored->dtype] += stored->bytes;
+        if (bytes[stored->dtype] > bytes[most]) most = stored->dtype;
+    }
+    part->dtype = reel_dtype_name((reel_dtype)most);
+    reel_safetensors_close(&file);
+    return REEL_OK;
+}
+
+static reel_status tell_depth(reel_env *env, const reel_folder *folder,
+                              reel_model_part_visit *visit, void *context) {
+    char path[4096];
+    reel_json_doc *doc;
+    reel_json_out out;
+    reel_depth_config config;
+    int64_t bytes;
+    reel_model_part part = {.name = "depth"};
+    snprintf(path, sizeof path, "%s/depth/config.json", reel_folder_path(folder));
+    reel_status status = reel_json_load(env, path, &doc);
+    if (status != REEL_OK) return status;
+    const reel_json root = reel_json_root(doc);
+    reel_json_out_init(&out, env);
+    status = reel_depth_config_read(&root, &config);
+    if (status == REEL_OK) status = reel_json_string(&root, "_class_name", &part.class_name);
+    if (status == REEL_OK) reel_depth_config_write(&out, &config);
+    if (status == REEL_OK) status = reel_json_out_text(&out, &part.config, &bytes);
+    snprintf(path, sizeof path, "%s/depth/model.safetensors", reel_folder_path(folder));
+    if (status == REEL_OK) status = tell_weights(env, path, &part);
+    if (status == REEL_OK) visit(context, &part);
+    reel_json_out_deinit(&out);
+    reel_json_free(&doc);
+    return status;
+}
+
 reel_status reel_model_describe(reel_env *env, const char *path, reel_model_about_visit *about,
                                 reel_model_part_visit *part, void *context) {
     reel_folder *folder;
@@ -74,6 +122,8 @@ reel_status reel_model_describe(reel_env *env, const char *path, reel_model_abou
     for (int kind = 0; part && kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
         if (reel_folder_config(folder, (reel_component_kind)kind))
             status = tell_part(folder, (reel_component_kind)kind, part, context);
+    if (part && status == REEL_OK && reel_folder_has_depth(folder))
+        status = tell_depth(env, folder, part, context);
     reel_folder_close(&folder);
     return status;
 }

@@ -91,19 +91,10 @@ reel_status reel_world_source_swap(reel_env *env, const reel_world_source *sourc
     const reel_caption_request request = {REEL_ENGLISH, REEL_CAPTION_LONG, (uint64_t)index};
     const reel_attributes truth = reel_scene_attributes(&scene);
     reel_caption_write(&truth, &request, text, REEL_CAPTION_BYTES, NULL);
-    *differs = false;
-    const int n = reel_attribute_values(which), old = reel_attributes_get(&truth, which, 0);
-    const int from =
-        (int)reel_rng_below(source->seed, reel_rng_stream("swap"), (uint64_t)index, (uint64_t)n);
-    for (int k = 0; k < n && !*differs; k++) {
-        const int value = (from + k) % n;
-        if (value == old || old == REEL_ANY) continue;
-        reel_attributes other = truth;
-        reel_attributes_set(&other, which, 0, value);
-        if (!reel_attributes_possible(&other, NULL, 0)) continue;
-        reel_caption_write(&other, &request, swapped, REEL_CAPTION_BYTES, NULL);
-        *differs = strcmp(text, swapped) != 0;
-    }
+    const uint64_t n = (uint64_t)reel_attribute_values(which);
+    const int from = (int)reel_rng_below(source->seed, reel_rng_stream("swap"), (uint64_t)index, n);
+    reel_attributes other;
+    *differs = reel_caption_swap(&truth, which, from, &request, swapped, &other);
     return REEL_OK;
 }
 

@@ -214,7 +214,10 @@ static reel_status report_all(const drift *d, reel_scores *report) {
     if (status == REEL_OK) status = report_end(d, report, LAST, "last 5 s");
     for (int i = 0; i < 5 && status == REEL_OK; i++)
         status = row(d, report, "apart", name[i], d->apart[i], false);
-    if (status == REEL_OK && d->n_judged)
+    if (status != REEL_OK || !d->n_judged) return status;
+    status =
+        row(d, report, "apart", "judged right", (double)(d->right[FIRST] - d->right[LAST]), true);
+    if (status == REEL_OK)
         status = row(d, report, "apart", "answers that change", (double)d->changed, true);
     return status;
 }

@@ -33,7 +33,8 @@ typedef struct reel_drift_figures {
 reel_drift_figures reel_drift_measure(int64_t n, int64_t H, int64_t W, const uint8_t *rgb);
 
 /* Adds rows: section "drift", groups "first 5 s" and "last 5 s", means over all files, and
- * "apart": the mean distance of both ends. REEL_E_ARG for a file shorter than two such pieces. */
+ * "apart": the mean distance of both ends ("judged right": what the last lose). REEL_E_ARG for a
+ * file shorter than two such pieces. */
 REEL_MUST_USE reel_status reel_drift_run(reel_env *env, const reel_drift_options *options,
                                          reel_scores *report);
 

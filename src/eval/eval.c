@@ -10,7 +10,8 @@
 static const char tag[] = "eval";
 enum { PATH_BYTES = 4096, LEAST_CLIPS = 8 };
 
-static const char *const part_names[] = {"vae", "judge", "frechet", "swap", "physics", "stereo"};
+static const char *const part_names[] = {"vae",     "judge",  "frechet", "swap",
+                                         "physics", "stereo", "tasks"};
 enum { N_PARTS = sizeof part_names / sizeof *part_names };
 
 reel_status reel_eval_parts_parse(reel_env *env, const char *text, unsigned *parts) {
@@ -27,8 +28,8 @@ reel_status reel_eval_parts_parse(reel_env *env, const char *text, unsigned *par
         if (i == N_PARTS)
             return reel_fail(
                 env, REEL_E_ARG,
-                "got the part '%.*s', wanted some of vae,judge,frechet,swap,physics,stereo", (int)n,
-                text);
+                "got the part '%.*s', wanted some of vae,judge,frechet,swap,physics,stereo,tasks",
+                (int)n, text);
         made |= 1u << i;
         text += n + (text[n] == ',');
     }
@@ -45,7 +46,9 @@ reel_eval_options reel_eval_options_default(void) {
                                .frames = 33,
                                .height = 128,
                                .width = 128,
-                               .fps = 8};
+                               .fps = 8,
+                               .drift_clips = 2,
+                               .drift_s = 20};
 }
 
 /* ---- for the parts ---- */
@@ -87,14 +90,15 @@ reel_status reel_eval_add_share(reel_eval *e, const char *section, const char *g
 /* ---- opening ---- */
 
 static reel_status open_judge(reel_eval *e) {
-    char folder[PATH_BYTES], config[PATH_BYTES + 16];
-    const bool wanted = (e->o->parts & (REEL_EVAL_JUDGE | REEL_EVAL_FRECHET)) != 0;
-    snprintf(folder, sizeof folder, "%s%s", e->o->judge ? e->o->judge : e->o->model,
+    char config[PATH_BYTES + 16], *const folder = e->judge_folder;
+    const unsigned needed = REEL_EVAL_JUDGE | REEL_EVAL_FRECHET;
+    const bool wanted = (e->o->parts & (needed | REEL_EVAL_TASKS)) != 0;
+    snprintf(folder, sizeof e->judge_folder, "%s%s", e->o->judge ? e->o->judge : e->o->model,
              e->o->judge ? "" : "/judge");
     snprintf(config, sizeof config, "%s/config.json", folder);
     if (!wanted) return REEL_OK;
     if (!e->o->judge && reel_path_look(config) != REEL_PATH_FILE) {
-        if (e->o->parts == REEL_EVAL_ALL) return REEL_OK;
+        if (e->o->parts == REEL_EVAL_ALL || !(e->o->parts & needed)) return REEL_OK;
         return reel_fail(e->env, REEL_E_ARG, "%s: has no judge/; name the folder of one",
                          e->o->model);
     }
@@ -134,9 +138,11 @@ static reel_status measure(reel_eval *e) {
     const bool generates = reel_eval_model_generates(e->model);
     reel_status status = parts & REEL_EVAL_VAE ? reel_eval_vae(e) : REEL_OK;
     if (status == REEL_OK && generates && parts & REEL_EVAL_SWAP) status = reel_eval_swap(e);
-    if (status == REEL_OK && generates && e->judge) status = reel_eval_judged(e);
+    if (status == REEL_OK && generates && e->judge && parts & (REEL_EVAL_JUDGE | REEL_EVAL_FRECHET))
+        status = reel_eval_judged(e);
     if (status == REEL_OK && generates && parts & REEL_EVAL_PHYSICS) status = reel_eval_physics(e);
     if (status == REEL_OK && parts & REEL_EVAL_STEREO) status = reel_eval_stereo(e);
+    if (status == REEL_OK && generates && parts & REEL_EVAL_TASKS) status = reel_eval_tasks(e);
     return status;
 }
 

@@ -6,6 +6,8 @@
  *     swap     whether the true caption explains a clip better than one with one attribute changed
  *     physics  whether what falls speeds up evenly, and what passes behind comes out the same
  *     stereo   how far the depth head's disparities are from those of the world's second camera
+ *     tasks    what comes of animating, extending, connecting, looping and editing held-out clips,
+ *              and how long videos drift; measured only where it is named
  *
  * Judge, frechet and physics are measured on real renders of the same prompts as well, and both
  * stand side by side.
@@ -23,7 +25,8 @@ typedef enum reel_eval_part {
     REEL_EVAL_SWAP = 8,
     REEL_EVAL_PHYSICS = 16,
     REEL_EVAL_STEREO = 32,
-    REEL_EVAL_ALL = 63,
+    REEL_EVAL_TASKS = 64,
+    REEL_EVAL_ALL = 63, /* but tasks, which make eight clips of each prompt */
 } reel_eval_part;
 
 /* Parts by their names, commas between; NULL or "" is all. REEL_E_ARG naming the word. */
@@ -37,18 +40,25 @@ typedef struct reel_eval_options {
     const char *judge; /* folder; NULL: model/judge where there is one */
     const reel_kernel_table *table;
     unsigned parts;  /* of reel_eval_part */
-    int64_t prompts; /* judged; the other parts take an eighth of them, at least 8 */
+    int64_t prompts; /* judge and tasks; the other parts take an eighth of them, at least 8 */
     int64_t steps;
     double cfg_scale;
     uint64_t seed;
     int64_t frames, height, width; /* without a judge, which has its own size */
     double fps;
-    int64_t text_length;  /* as of eval/model.h */
+    int64_t text_length; /* as of eval/model.h */
+    /* Of tasks. */
+    const char *isa;      /* the table's name, for recipes */
+    const char *scratch;  /* where folders may be made; NULL: /tmp */
+    const char *clips;    /* folder to keep the clips in; NULL: they are removed */
+    int64_t drift_clips;  /* long videos that are made; 0: none */
+    double drift_s;       /* seconds of each, at least twice REEL_DRIFT_SECONDS */
     reel_eval_tell *tell; /* may be NULL */
     void *context;
 } reel_eval_options;
 
-/* 500 prompts, 20 steps, guidance 4, seed 1, 33 frames of 128 x 128 at 8 fps, all parts. */
+/* 500 prompts, 20 steps, guidance 4, seed 1, 33 frames of 128 x 128 at 8 fps, all parts; 2 long
+ * videos of 20 seconds. */
 reel_eval_options reel_eval_options_default(void);
 
 /* Measures and adds rows to the report. Parts that the folder cannot give are left out when all

@@ -13,6 +13,7 @@ typedef struct reel_eval {
     reel_scores *report;
     reel_eval_model *model;
     reel_judge_model *judge; /* NULL: none */
+    char judge_folder[4096];
     reel_bucket size;
     float duration_s;
     uint8_t *made, *real; /* [F,H,W,3] each: two clips at hand */
@@ -24,6 +25,7 @@ REEL_MUST_USE reel_status reel_eval_judged(reel_eval *e); /* judge and frechet *
 REEL_MUST_USE reel_status reel_eval_swap(reel_eval *e);
 REEL_MUST_USE reel_status reel_eval_physics(reel_eval *e);
 REEL_MUST_USE reel_status reel_eval_stereo(reel_eval *e);
+REEL_MUST_USE reel_status reel_eval_tasks(reel_eval *e);
 
 /* Clips of the parts that take fewer than there are prompts. */
 int64_t reel_eval_fewer(const reel_eval *e);

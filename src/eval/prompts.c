@@ -61,14 +61,34 @@ reel_status reel_prompt_make(reel_env *env, reel_prompt_group group, uint64_t se
                                    ? sample_physics(env, group, &options, &prompt->scene)
                                    : reel_scene_sample(env, &options, &prompt->scene);
     if (status != REEL_OK) return status;
-    const reel_caption_request request = {
+    prompt->caption = (reel_caption_request){
         group == REEL_PROMPTS_CHINESE ? REEL_CHINESE : REEL_ENGLISH, REEL_CAPTION_LONG,
         reel_rng_below(options.seed, reel_rng_stream("phrasing"), (uint64_t)index, 1 << 30)};
     prompt->group = group;
     prompt->truth = reel_scene_attributes(&prompt->scene);
-    reel_caption_write(&prompt->truth, &request, prompt->text, sizeof prompt->text,
+    reel_caption_write(&prompt->truth, &prompt->caption, prompt->text, sizeof prompt->text,
                        &prompt->mentions);
     return REEL_OK;
+}
+
+reel_status reel_prompt_swap(reel_env *env, const reel_prompt *p, reel_attribute which,
+                             reel_prompt *other, bool *differs) {
+    const uint64_t n = (uint64_t)reel_attribute_values(which);
+    const int from = (int)reel_rng_below(p->scene.seed, reel_rng_stream("swap"), p->scene.index, n);
+    *other = *p;
+    *differs = reel_caption_swap(&p->truth, which, from, &p->caption, other->text, &other->truth);
+    if (!*differs) return REEL_OK;
+    reel_caption_write(&other->truth, &p->caption, other->text, sizeof other->text,
+                       &other->mentions);
+    reel_scene_options options = {.seed = p->scene.seed, .duration_s = p->scene.duration_s};
+    for (uint64_t i = 0; i < TRIES; i++) {
+        options.index = p->scene.index * TRIES + i;
+        const reel_status status =
+            reel_scene_from_attributes(env, &options, &other->truth, &other->scene);
+        if (status != REEL_OK || reel_scene_visible(&other->scene)) return status;
+    }
+    return reel_fail(env, REEL_E_UNSUPPORTED, "no scene can be seen of %d draws of: %s", TRIES,
+                     other->text);
 }
 
 int reel_prompt_answer(const reel_prompt *p, int question) {

@@ -30,6 +30,7 @@ typedef struct reel_prompt {
     reel_prompt_group group;
     reel_scene scene;
     reel_attributes truth;
+    reel_caption_request caption; /* what the text is the answer to */
     reel_mentions mentions;
     char text[REEL_CAPTION_BYTES];
 } reel_prompt;
@@ -37,6 +38,12 @@ typedef struct reel_prompt {
 /* Prompt `index` of a group: a function of (seed, group, index, duration). */
 REEL_MUST_USE reel_status reel_prompt_make(reel_env *env, reel_prompt_group group, uint64_t seed,
                                            int64_t index, float duration_s, reel_prompt *prompt);
+
+/* The prompt with the value of one attribute (of object 0, or of the scene) exchanged for another
+ * that makes sense, in the same phrasing, with a scene where that is true; *differs is false, and
+ * other may be anything, when there is none. */
+REEL_MUST_USE reel_status reel_prompt_swap(reel_env *env, const reel_prompt *prompt,
+                                           reel_attribute which, reel_prompt *other, bool *differs);
 
 /* The true answer to a question of data/questions.h, REEL_NO_ANSWER where the prompt does not say
  * it. */

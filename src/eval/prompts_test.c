@@ -57,10 +57,39 @@ static void test_prompts_depend_on_seed_and_index_alone(void **state) {
     reel_env_free(&env);
 }
 
+/* Every attribute a long caption speaks of, but for the few that one kind of object alone can have.
+ */
+static void test_prompts_swap_one_attribute(void **state) {
+    (void)state;
+    reel_env *env = op_test_env(1);
+    int n_swapped = 0;
+    for (int i = 0; i < 4; i++)
+        for (int a = 0; a < REEL_ATTRIBUTE_COUNT; a++) {
+            reel_prompt p, other;
+            bool differs;
+            assert_int_equal(reel_prompt_make(env, REEL_PROMPTS_ONE, 1, i, 4, &p), REEL_OK);
+            assert_int_equal(reel_prompt_swap(env, &p, (reel_attribute)a, &other, &differs),
+                             REEL_OK);
+            if (!differs) continue;
+            n_swapped++;
+            assert_string_not_equal(p.text, other.text);
+            const reel_attributes made = reel_scene_attributes(&other.scene);
+            assert_memory_equal(&made, &other.truth, sizeof made);
+            for (int q = 0; q < REEL_ATTRIBUTE_COUNT; q++) {
+                const bool same = reel_attributes_get(&p.truth, (reel_attribute)q, 0) ==
+                                  reel_attributes_get(&made, (reel_attribute)q, 0);
+                assert_int_equal(same, q != a);
+            }
+        }
+    assert_true(n_swapped >= 4 * 6);
+    reel_env_free(&env);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prompts_are_held_out),
         cmocka_unit_test(test_prompts_ask_for_what_they_say),
+        cmocka_unit_test(test_prompts_swap_one_attribute),
         cmocka_unit_test(test_prompts_depend_on_seed_and_index_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,7 +197,13 @@ static reel_status adapt(const reel_generate *g, const reel_lora *lora, reel_com
                          lora->path, lora->scale);
     reel_status status = reel_adapter_open(g->env, lora->path, c, &adapter);
     if (status != REEL_OK) return status;
-    if (hash) {
+    const char *said = reel_adapter_prediction(adapter);
+    const char *own = reel_folder_scheduler(g->folder)->prediction;
+    if (said && strcmp(said, own) != 0) {
+        status = reel_fail(g->env, REEL_E_ARG,
+                           "%s: was trained with a model that predicts '%s', %s predicts '%s'",
+                           lora->path, said, reel_folder_path(g->folder), own);
+    } else if (hash) {
         *hash = (*hash ^ reel_adapter_hash(adapter)) * 0x100000001b3u; /* FNV's prime */
         *hash = (*hash ^ (uint64_t)(int64_t)rint(lora->scale * 1e9)) * 0x100000001b3u;
     } else {

@@ -167,14 +167,35 @@ static reel_status open_parts(reel_dit_trainer *r) {
     return status;
 }
 
-reel_status reel_dit_open_models(reel_dit_trainer *r) {
+/* What the folder it begins with predicts, as an objective's name; flow without a folder. */
+static const char *own_objective(const reel_dit_trainer *r) {
+    const reel_scheduler_config *c = r->folder ? reel_folder_scheduler(r->folder) : NULL;
+    if (!c) return "flow";
+    return c->learned_variance ? "learned" : c->prediction;
+}
+
+/* An adapter says nothing of what its model predicts: low-rank paths are of the model they were
+ * trained beside, as it is. */
+static reel_status set_objective(reel_dit_trainer *r) {
     const reel_recipe *o = r->recipe;
-    r->objective = reel_objective_parse(o->dit.objective);
+    const char *const own = own_objective(r);
+    const char *const name = o->dit.objective[0] ? o->dit.objective : own;
+    r->objective = reel_objective_parse(name);
     if (r->objective == REEL_OBJECTIVE_COUNT)
         return reel_fail(r->env, REEL_E_ARG,
                          "dit.objective: got '%s', wanted flow, sample, epsilon, v or learned",
-                         o->dit.objective);
+                         name);
+    if (o->dit.lora > 0 && strcmp(name, own) != 0)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "dit.objective: got '%s', but the model in %s is one of '%s', and "
+                         "dit.lora tunes it as it is; leave the objective out, or train all of it",
+                         name, o->dit.init, own);
+    return REEL_OK;
+}
+
+reel_status reel_dit_open_models(reel_dit_trainer *r) {
     reel_status status = open_parts(r);
+    if (status == REEL_OK) status = set_objective(r);
     if (status != REEL_OK) return status;
     if (r->folder)
         status = read_models(r);
@@ -200,9 +221,9 @@ reel_status reel_dit_check_sizes(const reel_dit_trainer *r) {
         r->dit.out_channels != outputs(r))
         return reel_fail(r->env, REEL_E_ARG,
                          "the transformer takes %lld channels and gives %lld, the vae has %lld and "
-                         "dit.objective %s asks for %lld",
+                         "dit.objective asks for %lld",
                          (long long)r->dit.in_channels, (long long)r->dit.out_channels,
-                         (long long)e.z, o->dit.objective, (long long)outputs(r));
+                         (long long)e.z, (long long)outputs(r));
     for (int64_t i = 0; i < o->data.n_buckets; i++) {
         const reel_bucket *b = &o->data.bucket[i];
         const int64_t plane = (b->width / side) * (b->height / side);
@@ -344,7 +365,8 @@ reel_status reel_dit_save(void *context, bool at_end) {
     if (status == REEL_OK && r->recipe->dit.lora > 0) {
         char path[REEL_DIT_PATH_BYTES];
         snprintf(path, sizeof path, "%s/%s", r->options->folder, REEL_ADAPTER_FILE);
-        status = reel_save_adapter(r->env, path, r->learner, "transformer.", r->recipe->dit.lora);
+        status = reel_save_adapter(r->env, path, r->learner, "transformer.", r->recipe->dit.lora,
+                                   scheduler_of(r).prediction);
     }
     reel_params_free(&transformer);
     reel_params_free(&text);

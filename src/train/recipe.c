@@ -202,7 +202,6 @@ reel_recipe reel_recipe_default(void) {
                 .t_std = 1,
                 .shift = 2,
                 .shift_tokens = 144,
-                .objective = "flow",
                 .vlb = 1e-3},
         .text = {.d_model = 192,
                  .d_kv = 48,

@@ -197,7 +197,7 @@ static const reel_learned *find_learned(reel_learner *learner, const char *modul
 }
 
 reel_status reel_save_adapter(reel_env *env, const char *path, reel_learner *learner,
-                              const char *prefix, int64_t rank) {
+                              const char *prefix, int64_t rank, const char *prediction) {
     static const char end[] = ".lora_A.weight";
     reel_arena arena;
     reel_arena_init(&arena, env, 1 << 14, "save");
@@ -215,7 +215,8 @@ reel_status reel_save_adapter(reel_env *env, const char *path, reel_learner *lea
         if (!b) status = REEL_E_NOMEM;
         if (b) pair[n++] = (reel_adapter_pair){module + skip, average_of(a), average_of(b)};
     }
-    if (status == REEL_OK) status = reel_adapter_write(env, path, pair, n, rank, (double)rank);
+    const reel_adapter_about about = {rank, (double)rank, prediction};
+    if (status == REEL_OK) status = reel_adapter_write(env, path, pair, n, &about);
     reel_arena_deinit(&arena);
     return status;
 }

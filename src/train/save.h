@@ -32,9 +32,10 @@ REEL_MUST_USE reel_status reel_save_model(reel_env *env, const char *folder,
                                           const reel_saved_model *model);
 
 /* Writes the averages of the low-rank paths whose names begin with prefix, of one rank, as an
- * adapter (zoo/adapter.h) whose alpha is the rank. */
+ * adapter (zoo/adapter.h) whose alpha is the rank, of a model that predicts that. */
 REEL_MUST_USE reel_status reel_save_adapter(reel_env *env, const char *path, reel_learner *learner,
-                                            const char *prefix, int64_t rank);
+                                            const char *prefix, int64_t rank,
+                                            const char *prediction);
 
 /* Reads folder/<part>/config.json. */
 REEL_MUST_USE reel_status reel_read_part_config(reel_env *env, const char *folder,

@@ -125,3 +125,20 @@ void reel_scene_caption(const reel_scene *scene, const reel_caption_request *req
     const reel_attributes attributes = reel_scene_attributes(scene);
     reel_caption_write(&attributes, request, text, text_bytes, mentions);
 }
+
+bool reel_caption_swap(const reel_attributes *truth, reel_attribute which, int from,
+                       const reel_caption_request *request, char *swapped, reel_attributes *other) {
+    const int n = reel_attribute_values(which), old = reel_attributes_get(truth, which, 0);
+    char text[REEL_CAPTION_BYTES];
+    reel_caption_write(truth, request, text, sizeof text, NULL);
+    for (int k = 0; k < n && old != REEL_ANY; k++) {
+        const int value = (from + k) % n;
+        if (value == old) continue;
+        *other = *truth;
+        reel_attributes_set(other, which, 0, value);
+        if (!reel_attributes_possible(other, NULL, 0)) continue;
+        reel_caption_write(other, request, swapped, REEL_CAPTION_BYTES, NULL);
+        if (strcmp(text, swapped) != 0) return true;
+    }
+    return false;
+}

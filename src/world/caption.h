@@ -45,4 +45,11 @@ void reel_caption_write(const reel_attributes *attributes, const reel_caption_re
 void reel_scene_caption(const reel_scene *scene, const reel_caption_request *request, char *text,
                         int text_bytes, reel_mentions *mentions);
 
+/* The caption of what is true but for the value of one attribute (of object 0, or of the scene),
+ * exchanged for another that makes sense: the first of those from `from` on, in [0, values).
+ * *other: the attributes after that. False, and then both may be anything, when there is none, or
+ * the caption does not speak of the attribute. swapped has REEL_CAPTION_BYTES. */
+bool reel_caption_swap(const reel_attributes *truth, reel_attribute which, int from,
+                       const reel_caption_request *request, char *swapped, reel_attributes *other);
+
 #endif

@@ -11,7 +11,7 @@
 #include "zoo/keys.h"
 
 static const char tag[] = "adapter";
-static const char metadata_key[] = "lora_adapter_metadata";
+static const char metadata_key[] = "lora_adapter_metadata", prediction_key[] = "reel_prediction";
 
 /* A matrix and what changes it. */
 typedef struct pair {
@@ -287,19 +287,23 @@ reel_status reel_adapter_apply(const reel_adapter *a, double scale, reel_compone
     return status;
 }
 
+const char *reel_adapter_prediction(const reel_adapter *a) {
+    return reel_safetensors_metadata(a->file, prediction_key);
+}
+
 /* ---- writing ---- */
 
 /* The configuration that PEFT makes its layers from, each key with the part's name in front. */
 static reel_status write_metadata(reel_json_out *out, const reel_adapter_pair *pairs, int64_t n,
-                                  int64_t rank, double alpha, const char **text) {
+                                  const reel_adapter_about *about, const char **text) {
     int64_t bytes;
     reel_json_out_object_begin(out);
     reel_json_out_key(out, "transformer.peft_type");
     reel_json_out_string(out, "LORA");
     reel_json_out_key(out, "transformer.r");
-    reel_json_out_int(out, rank);
+    reel_json_out_int(out, about->rank);
     reel_json_out_key(out, "transformer.lora_alpha");
-    reel_json_out_real(out, alpha);
+    reel_json_out_real(out, about->alpha);
     reel_json_out_key(out, "transformer.target_modules");
     reel_json_out_array_begin(out);
     for (int64_t i = 0; i < n; i++)
@@ -310,14 +314,14 @@ static reel_status write_metadata(reel_json_out *out, const reel_adapter_pair *p
 }
 
 reel_status reel_adapter_write(reel_env *env, const char *path, const reel_adapter_pair *pairs,
-                               int64_t n, int64_t rank, double alpha) {
+                               int64_t n, const reel_adapter_about *about) {
     reel_arena arena;
     reel_json_out out;
     const char *text = NULL;
     reel_arena_init(&arena, env, 1 << 14, tag);
     reel_json_out_init(&out, env);
     reel_named_tensor *tensor = reel_arena_calloc(&arena, 2 * n, sizeof *tensor);
-    reel_status status = tensor ? write_metadata(&out, pairs, n, rank, alpha, &text) : REEL_E_NOMEM;
+    reel_status status = tensor ? write_metadata(&out, pairs, n, about, &text) : REEL_E_NOMEM;
     for (int64_t i = 0; i < n && status == REEL_OK; i++) {
         const char *a = reel_arena_printf(&arena, "transformer.%s.lora_A.weight", pairs[i].module);
         const char *b = reel_arena_printf(&arena, "transformer.%s.lora_B.weight", pairs[i].module);
@@ -326,8 +330,9 @@ reel_status reel_adapter_write(reel_env *env, const char *path, const reel_adapt
         tensor[2 * i + 1] = (reel_named_tensor){b, pairs[i].b};
     }
     if (status == REEL_OK) {
-        const reel_metadata data[] = {{"format", "pt"}, {metadata_key, text}};
-        status = reel_safetensors_write(env, path, tensor, 2 * n, data, 2);
+        const reel_metadata data[] = {
+            {"format", "pt"}, {metadata_key, text}, {prediction_key, about->prediction}};
+        status = reel_safetensors_write(env, path, tensor, 2 * n, data, about->prediction ? 3 : 2);
     }
     reel_json_out_deinit(&out);
     reel_arena_deinit(&arena);

@@ -7,7 +7,9 @@
  *
  * with alpha in the metadata "lora_adapter_metadata" (JSON, "transformer.lora_alpha"), or r when it
  * is not given. Also read: "diffusion_model." or "base_model.model." or nothing in front, Wan's own
- * names of modules, lora_down and lora_up, and an alpha for each module as a tensor ".alpha".
+ * names of modules, lora_down and lora_up, and an alpha for each module as a tensor ".alpha". What
+ * reel trained says in the metadata "reel_prediction" what its model gives ("flow", "sample"): the
+ * same change is of no use to a model that gives another.
  */
 #ifndef REEL_ZOO_ADAPTER_H
 #define REEL_ZOO_ADAPTER_H
@@ -30,6 +32,9 @@ void reel_adapter_close(reel_adapter **adapter);
 /* Matrices it changes, and a hash of all it holds. */
 int64_t reel_adapter_count(const reel_adapter *adapter);
 uint64_t reel_adapter_hash(const reel_adapter *adapter);
+/* What the model it was trained with predicts, in the words of zoo/config.h; NULL: it does not say.
+ * Lives as long as the adapter. */
+const char *reel_adapter_prediction(const reel_adapter *adapter);
 
 /* Changes the weights of the part it was opened for; those that lie in a mapped file are copied
  * first. scale: any finite number. REEL_E_NOMEM; REEL_E_ARG when the weights are in 8-bit blocks,
@@ -43,9 +48,16 @@ typedef struct reel_adapter_pair {
     reel_tensor a, b;
 } reel_adapter_pair;
 
-/* Writes a file of n pairs of one rank, with alpha. REEL_E_NOMEM, REEL_E_IO. */
+/* What a file says of its pairs. */
+typedef struct reel_adapter_about {
+    int64_t rank; /* of all of them */
+    double alpha;
+    const char *prediction; /* as above; NULL: not said */
+} reel_adapter_about;
+
+/* Writes a file of n pairs. REEL_E_NOMEM, REEL_E_IO. */
 REEL_MUST_USE reel_status reel_adapter_write(reel_env *env, const char *path,
-                                             const reel_adapter_pair *pair, int64_t n, int64_t rank,
-                                             double alpha);
+                                             const reel_adapter_pair *pair, int64_t n,
+                                             const reel_adapter_about *about);
 
 #endif

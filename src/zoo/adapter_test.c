@@ -127,7 +127,8 @@ static void test_adapter_that_is_written_is_read_back(void **state) {
     set_weight(f, REEL_F32);
     const reel_adapter_pair pair = {"blocks.0.attn1.to_q", tensor_of(a_data, REEL_SHAPE(1, I)),
                                     tensor_of(b_data, REEL_SHAPE(O, 1))};
-    assert_int_equal(reel_adapter_write(f->env, f->path, &pair, 1, 1, 2), REEL_OK);
+    assert_int_equal(
+        reel_adapter_write(f->env, f->path, &pair, 1, &(reel_adapter_about){1, 2, NULL}), REEL_OK);
     reel_safetensors *file;
     assert_int_equal(reel_safetensors_open(f->env, f->path, &file), REEL_OK);
     assert_non_null(reel_safetensors_find(file, "transformer.blocks.0.attn1.to_q.lora_A.weight"));
@@ -139,6 +140,24 @@ static void test_adapter_that_is_written_is_read_back(void **state) {
     expect_change(f, 1, 2);
 }
 
+static void test_adapter_says_what_its_model_predicts(void **state) {
+    fixture *f = *state;
+    set_weight(f, REEL_F32);
+    const reel_adapter_pair pair = {"blocks.0.attn1.to_q", tensor_of(a_data, REEL_SHAPE(1, I)),
+                                    tensor_of(b_data, REEL_SHAPE(O, 1))};
+    for (int k = 0; k < 2; k++) {
+        const reel_adapter_about about = {1, 1, k ? "sample" : NULL};
+        reel_adapter *adapter;
+        assert_int_equal(reel_adapter_write(f->env, f->path, &pair, 1, &about), REEL_OK);
+        assert_int_equal(reel_adapter_open(f->env, f->path, &f->part, &adapter), REEL_OK);
+        if (k)
+            assert_string_equal(reel_adapter_prediction(adapter), "sample");
+        else
+            assert_null(reel_adapter_prediction(adapter));
+        reel_adapter_close(&adapter);
+    }
+}
+
 static void test_adapter_hash_knows_its_contents(void **state) {
     fixture *f = *state;
     uint64_t hash[2];
@@ -148,7 +167,9 @@ static void test_adapter_hash_knows_its_contents(void **state) {
         const reel_adapter_pair pair = {"blocks.0.attn1.to_q", tensor_of(a_data, REEL_SHAPE(1, I)),
                                         tensor_of(other, REEL_SHAPE(O, 1))};
         reel_adapter *adapter;
-        assert_int_equal(reel_adapter_write(f->env, f->path, &pair, 1, 1, 1), REEL_OK);
+        assert_int_equal(
+            reel_adapter_write(f->env, f->path, &pair, 1, &(reel_adapter_about){1, 1, NULL}),
+            REEL_OK);
         assert_int_equal(reel_adapter_open(f->env, f->path, &f->part, &adapter), REEL_OK);
         hash[k] = reel_adapter_hash(adapter);
         reel_adapter_close(&adapter);
@@ -196,6 +217,7 @@ int main(void) {
         TEST(test_adapter_keeps_the_type_of_weights),
         TEST(test_adapter_in_the_original_names_has_an_alpha),
         TEST(test_adapter_that_is_written_is_read_back),
+        TEST(test_adapter_says_what_its_model_predicts),
         TEST(test_adapter_hash_knows_its_contents),
         TEST(test_adapter_refuses_what_does_not_fit),
     };

@@ -38,6 +38,10 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     err_has "has no depth head"
     expect 0 "$REEL" train depth $recipe --out "$work/depth" --set "depth.vae=$work/dit/model"
     cp -r "$work/depth/depth" "$work/dit/model/depth"
+    expect 0 "$REEL" info "$work/dit/model"
+    out_has "depth: ReelDepth, "
+    expect 0 "$REEL" info "$work/dit/model" --json
+    out_has '"name":"depth","class":"ReelDepth"'
     expect 0 "$REEL" eval $model --json "$work/a.json"
     for word in psnr "one object" everything "to other renders" "true below swapped" \
         "speeds up evenly" "same color after" disparity_error_px second_view_psnr; do
@@ -48,6 +52,32 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     cmp "$work/a.json" "$work/b.json" || complain "one thread measured something else"
     expect 1 "$REEL" eval --model "$work/dit/model" $small --only judge
     err_has "name the folder of one"
+
+    # The tasks of the canvas; without a judge, what needs none. Clips are kept on request.
+    small="--size 32x32 --frames 17 --prompts 2 --steps 2 --fps 2"
+    tasks="--model $work/dit/model $small --only tasks --drift-seconds 10 --drift-clips 1"
+    expect 0 "$REEL" eval $tasks --judge "$work/judge/judge" --json "$work/a.json"
+    for word in animate "first frame kept" motion "points below it" extend "seam <= 1.5" \
+        "both kept" connect loop "asked changes" "others stay" "outside kept" "last 5 s" \
+        "answers that change"; do
+        out_has "$word"
+    done
+    mkdir "$work/tmp"
+    TMPDIR="$work/tmp" expect 0 "$REEL" eval $tasks --judge "$work/judge/judge" \
+        --json "$work/b.json" --threads 1
+    cmp "$work/a.json" "$work/b.json" || complain "one thread made other clips of tasks"
+    rmdir "$work/tmp" || complain "clips of tasks were left behind"
+    expect 0 "$REEL" eval $tasks --clips "$work/clips" --drift-clips 0
+    err_has "without a judge"
+    out_has "psnr outside"
+    for word in judged "both kept" "others stay" "last 5 s"; do
+        ! grep -q "$word" "$work/out" || complain "no judge, but '$word' is measured"
+    done
+    for name in animate extend connect loop edit edit-masked extend-given; do
+        [ -s "$work/clips/0001-$name.mkv" ] || complain "$name was not kept"
+    done
+    expect 1 "$REEL" eval $tasks --clips "$work/recipe.json/clips"
+    err_has "recipe.json"
 else
     err_has "without sentencepiece"
 fi
@@ -55,7 +85,7 @@ fi
 expect 2 "$REEL" eval
 err_has "--model DIR"
 expect 1 "$REEL" eval --model "$work/vae" --only vae,sound
-err_has "'sound', wanted some of vae,judge,frechet,swap,physics,stereo"
+err_has "'sound', wanted some of vae,judge,frechet,swap,physics,stereo,tasks"
 expect 1 "$REEL" eval --model "$work/nothing"
 err_has "no such folder"
 expect 1 "$REEL" eval --model "$work/vae" --frames 18 --size 32x32 --only vae

@@ -137,4 +137,19 @@ err_has "is no part of a low-rank pair"
 expect 1 generate $size --lora "$adapter:1000" -o "$work/x.mkv"
 err_has "the scale must be in -100..100"
 expect 1 generate $size --lora "$work/missing.safetensors" -o "$work/x.mkv"
+
+# what a model predicts: tuning goes on with it, and an adapter is for such models alone
+expect 1 "$REEL" train $tune --out "$work/x" --set dit.objective=sample
+err_has "is one of 'flow', and dit.lora tunes it as it is"
+cp -r "$work/model" "$work/x0"
+cat >"$work/x0/scheduler/scheduler_config.json" <<'JSON'
+{"_class_name": "UniPCMultistepScheduler", "prediction_type": "sample", "use_flow_sigmas": true}
+JSON
+expect 1 "$REEL" generate --model "$work/x0" -p "a red ball" -q $size --lora "$adapter" -o "$work/x.mkv"
+err_has "was trained with a model that predicts 'flow', $work/x0 predicts 'sample'"
+expect 0 "$REEL" train $tune --init "$work/x0" --steps 1 --out "$work/tuned-x0"
+grep -q '"prediction_type":"sample"' "$work/tuned-x0/model/scheduler/scheduler_config.json" ||
+    complain "tuning turned a model of x0 into one of the velocity"
+expect 0 "$REEL" generate --model "$work/x0" -p "a red ball" -q $size \
+    --lora "$work/tuned-x0/pytorch_lora_weights.safetensors" -o "$work/x0.mkv"
 finish

@@ -38,6 +38,24 @@ differs "$work/v-7.mkv" "$work/v-8.mkv" 9
 expect 0 run loop $m -p "a red ball" --size 64x64 --frames 5 -s 7 --variations 2 -o "$work/l.mkv"
 is "$work/l-8.mkv" 10 64,64
 
+# ---- without a seed one is drawn, and kept until all of them are there ----
+mkdir "$work/d-variations.png" # no sheet can be written there: the run ends before its end
+expect 1 run generate $m -p "a red ball" --variations 2 --steps 1 -o "$work/d.mkv"
+set -- "$work"/d-[0-9]*.mkv
+[ $# -eq 2 ] || complain "wanted two files of drawn seeds, got $*"
+[ -s "$work/d-variations.reel-state" ] || complain "the drawn seed was not kept"
+first=$(cksum <"$1")
+rm "$2"
+rmdir "$work/d-variations.png"
+expect 0 run generate $m -p "a red ball" --variations 2 --steps 1 -o "$work/d.mkv"
+[ "$(echo "$work"/d-[0-9]*.mkv)" = "$1 $2" ] || complain "the same command went on with another seed"
+[ "$(cksum <"$1")" = "$first" ] || complain "the same seed made another file"
+[ ! -e "$work/d-variations.reel-state" ] || complain "the drawn seed was kept for ever"
+printf 'no number\n' >"$work/d-variations.reel-state"
+expect 0 run generate $m -p "a red ball" --variations 2 --steps 1 -o "$work/d.mkv"
+set -- "$work"/d-[0-9]*.mkv
+[ $# -eq 4 ] || complain "wanted a new seed where none can be read"
+
 # ---- a draft is finished: as if it had been made with all steps ----
 expect 0 run generate --continue "$work/v-8.mkv" -o "$work/final.mkv"
 expect 0 run generate $m -p "a red ball" -s 8 -o "$work/full.mkv"

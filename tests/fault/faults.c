@@ -476,7 +476,9 @@ static reel_status use_adapter(reel_env *env, const fault_place *place) {
     if (status == REEL_OK)
         status = reel_params_set(part.params, "blocks.0.attn1.to_q.weight", REEL_F32,
                                  REEL_SHAPE(2, 2), w);
-    if (status == REEL_OK) status = reel_adapter_write(env, place->target, &pair, 1, 1, 1);
+    if (status == REEL_OK)
+        status =
+            reel_adapter_write(env, place->target, &pair, 1, &(reel_adapter_about){1, 1, "flow"});
     if (status == REEL_OK) status = reel_adapter_open(env, place->target, &part, &adapter);
     if (status == REEL_OK) status = reel_adapter_apply(adapter, 1, &part);
     if (adapter) reel_adapter_close(&adapter);

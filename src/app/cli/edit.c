@@ -8,14 +8,7 @@ typedef struct edit_options {
 } edit_options;
 
 static const reel_option options[] = {
-    {.name = "strength",
-     .value = "X",
-     .help = "how much may change: at 1 nothing of the clip stays",
-     .initial = "0.5",
-     .min = 0.01,
-     .max = 1,
-     .offset = offsetof(edit_options, strength),
-     .kind = REEL_OPTION_NUMBER},
+    REEL_MAKE_STRENGTH_ROW(offsetof(edit_options, strength), "0.5"),
     {.name = "mask",
      .value = "FILE",
      .help = "a picture, or a clip as long, white where it may change and black where it stays",

@@ -1,13 +1,14 @@
 /* reel eval: what a model is worth, as a table and as JSON. */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "app/cli/command.h"
 
 typedef struct eval_options {
-    const char *model, *judge, *only, *json, *isa;
-    int64_t prompts, steps, seed, frames, threads, text_length;
+    const char *model, *judge, *only, *json, *isa, *clips;
+    int64_t prompts, steps, seed, frames, threads, text_length, drift_clips;
     reel_option_size size;
-    double cfg_scale, fps;
+    double cfg_scale, fps, drift_seconds;
     reel_option_list drift;
 } eval_options;
 
@@ -24,12 +25,15 @@ static const reel_option options[] = {
      .kind = REEL_OPTION_TEXT},
     {.name = "only",
      .value = "PARTS",
-     .help = "some of vae,judge,frechet,swap,physics,stereo",
+     .help = "some of vae,judge,frechet,swap,physics,stereo,tasks; all but tasks when nothing is "
+             "said",
      .offset = offsetof(eval_options, only),
      .kind = REEL_OPTION_TEXT},
     {.name = "prompts",
      .value = "N",
-     .help = "held-out prompts; vae, swap, physics and stereo take an eighth, at least 8",
+     .help =
+         "held-out prompts, of which tasks make eight clips each; vae, swap, physics and stereo "
+         "take an eighth, at least 8",
      .initial = "500",
      .min = 1,
      .max = 1e6,
@@ -93,6 +97,26 @@ static const reel_option options[] = {
              "be repeated",
      .offset = offsetof(eval_options, drift),
      .kind = REEL_OPTION_LIST},
+    {.name = "clips",
+     .value = "DIR",
+     .help = "keep what tasks are given and what they make there",
+     .offset = offsetof(eval_options, clips),
+     .kind = REEL_OPTION_TEXT},
+    {.name = "drift-clips",
+     .value = "N",
+     .help = "of tasks: long videos that are made from prompts; 0: none",
+     .initial = "2",
+     .max = 64,
+     .offset = offsetof(eval_options, drift_clips),
+     .kind = REEL_OPTION_COUNT},
+    {.name = "drift-seconds",
+     .value = "X",
+     .help = "of each of them",
+     .initial = "20",
+     .min = 10,
+     .max = 60,
+     .offset = offsetof(eval_options, drift_seconds),
+     .kind = REEL_OPTION_NUMBER},
     {.name = "json",
      .value = "FILE",
      .help = "write the figures there as well",
@@ -154,6 +178,10 @@ static int evaluate(const eval_options *o) {
     e.height = o->size.height;
     e.fps = o->fps;
     e.text_length = o->text_length;
+    e.scratch = getenv("TMPDIR");
+    e.clips = o->clips;
+    e.drift_clips = o->drift_clips;
+    e.drift_seconds = o->drift_seconds;
     e.progress = progress;
     e.line = print_line;
     e.context = &terminal;

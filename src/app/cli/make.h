@@ -49,7 +49,8 @@ int reel_make_twice(const reel_usage *usage, const reel_parsed *parsed, reel_mak
                     const reel_generate_request *first, const reel_generate_request *second);
 
 /* Makes o->variations files, each with a seed of its own that its name ends in, and a contact sheet
- * of them, OUTPUT-variations.png. make is called for each of them. */
+ * of them, OUTPUT-variations.png. make is called for each of them. A seed that is drawn lies in
+ * OUTPUT-variations.reel-state until the sheet is there. */
 typedef int reel_make_one(const reel_usage *usage, const reel_parsed *parsed,
                           reel_make_options *options, const void *context);
 int reel_make_variations(const reel_usage *usage, const reel_parsed *parsed,
@@ -95,6 +96,56 @@ bool reel_make_depth_name(const char *output, char text[REEL_HUB_PATH]);
         .name = "screen", .value = "NEARNESS", .initial = "0.3", .min = 0, .max = 10,              \
         .help = "what lies in the screen: 0 the horizon, 0.8 right in front",                      \
         .offset = (fieldoffset), .kind = REEL_OPTION_NUMBER                                        \
+    }
+
+/* Rows that commands with options of their own have too. */
+#define REEL_MAKE_MODEL_ROW(fieldoffset)                                                           \
+    {                                                                                              \
+        .name = "model", .value = "DIR",                                                           \
+        .help = "model folder, or Org/Name in the Hugging Face cache (default: $REEL_MODEL, else " \
+                "models/pocket)",                                                                  \
+        .offset = (fieldoffset), .kind = REEL_OPTION_TEXT                                          \
+    }
+#define REEL_MAKE_TYPE_ROW(fieldoffset)                                                            \
+    {                                                                                              \
+        .name = "type", .value = "TYPE", .choices = {"f32", "bf16", "q8_0"},                       \
+        .help = "of weights and arithmetic (default: as stored)", .offset = (fieldoffset),         \
+        .kind = REEL_OPTION_CHOICE                                                                 \
+    }
+#define REEL_MAKE_THREADS_ROW(fieldoffset)                                                         \
+    {                                                                                              \
+        .name = "threads", .short_name = 't', .value = "N", .min = 1, .max = 256,                  \
+        .help = "(default: one for each core)", .offset = (fieldoffset), .kind = REEL_OPTION_COUNT \
+    }
+#define REEL_MAKE_ISA_ROW(fieldoffset)                                                             \
+    {                                                                                              \
+        .name = "isa", .value = "LEVEL",                                                           \
+        .choices = {"portable", "avx2", "avx512", "avx512_bf16", "amx"},                           \
+        .help = "use no stronger kernels than this", .offset = (fieldoffset),                      \
+        .kind = REEL_OPTION_CHOICE                                                                 \
+    }
+#define REEL_MAKE_BIT_EXACT_ROW(fieldoffset)                                                       \
+    {                                                                                              \
+        .name = "bit-exact", .help = "portable kernels: the same bytes from any x86-64 machine",   \
+        .offset = (fieldoffset), .kind = REEL_OPTION_FLAG                                          \
+    }
+#define REEL_MAKE_JSON_ROW(fieldoffset)                                                            \
+    {                                                                                              \
+        .name = "json", .help = "print events as JSON, one a line", .offset = (fieldoffset),       \
+        .kind = REEL_OPTION_FLAG                                                                   \
+    }
+#define REEL_MAKE_QUIET_ROW(fieldoffset)                                                           \
+    {                                                                                              \
+        .name = "quiet", .short_name = 'q', .help = "print errors only", .offset = (fieldoffset),  \
+        .kind = REEL_OPTION_FLAG                                                                   \
+    }
+
+/* A row for what begins from a clip that is noised: edit, remix. */
+#define REEL_MAKE_STRENGTH_ROW(fieldoffset, usual)                                                 \
+    {                                                                                              \
+        .name = "strength", .value = "X", .initial = (usual), .min = 0.01, .max = 1,               \
+        .help = "how much may change: at 1 nothing of the clip stays", .offset = (fieldoffset),    \
+        .kind = REEL_OPTION_NUMBER                                                                 \
     }
 
 /* A row for an option every task with pictures or clips has. */

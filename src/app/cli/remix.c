@@ -8,14 +8,7 @@ typedef struct remix_options {
 } remix_options;
 
 static const reel_option options[] = {
-    {.name = "strength",
-     .value = "X",
-     .help = "how much may change: at 1 nothing of the clip stays",
-     .initial = "0.6",
-     .min = 0.01,
-     .max = 1,
-     .offset = offsetof(remix_options, strength),
-     .kind = REEL_OPTION_NUMBER},
+    REEL_MAKE_STRENGTH_ROW(offsetof(remix_options, strength), "0.6"),
     REEL_MAKE_FIT_ROW(offsetof(remix_options, fit)),
 };
 

@@ -1,8 +1,12 @@
 /* Variations: one command with several seeds, and a contact sheet to choose by. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cli/make.h"
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/path.h"
 
 enum { NAME_BYTES = 4096 };
 
@@ -33,6 +37,40 @@ static int make_sheet(const reel_usage *u, const reel_make_options *o, const cha
     return code;
 }
 
+/* ---- a drawn seed ---- */
+
+/* What a run that was stopped drew: the number in its file, or -1 for a file that holds none. */
+static int64_t stored_seed(reel_env *env, const char *path) {
+    char *text, *end;
+    int64_t bytes;
+    if (reel_file_read(env, path, 64, &text, &bytes) != REEL_OK) return -1;
+    const long long seed = strtoll(text, &end, 10);
+    const bool good = end > text && *end == '\n' && seed >= 0 && seed <= UINT32_MAX;
+    reel_free(env, text);
+    return good ? seed : -1;
+}
+
+/* Nobody asked for a seed, and files are named by theirs: it is kept until all of them are there,
+ * so that the same command goes on with it. */
+static int keep_seed(const reel_usage *u, const reel_make_options *o, const char *path,
+                     int64_t *seed) {
+    reel_env *env;
+    char text[32];
+    if (!reel_command_env(u, &env)) return REEL_EXIT_FAILURE;
+    const int64_t old =
+        reel_path_look(path) == REEL_PATH_FILE ? stored_seed(env, path) : (int64_t)-1;
+    reel_env_clear(env);
+    *seed = old >= 0 ? old : reel_make_draw_seed();
+    const int n = snprintf(text, sizeof text, "%lld\n", (long long)*seed);
+    const reel_status status = reel_file_write(env, path, text, n);
+    const int code = status == REEL_OK ? REEL_EXIT_OK : reel_command_fail(u, env);
+    if (old >= 0 && !o->quiet && !o->json)
+        fprintf(stderr, "reel %s: going on with seed %lld of %s\n", u->command, (long long)old,
+                path);
+    reel_env_free(&env);
+    return code;
+}
+
 static bool refuse(const reel_usage *u, const char *why) {
     fprintf(stderr, "reel %s: --variations: %s\n", u->command, why);
     return false;
@@ -50,7 +88,11 @@ int reel_make_variations(const reel_usage *u, const reel_parsed *parsed, const r
     reel_make_options copy = *o;
     reel_parsed marked = *parsed;
     if (!check(u, o)) return REEL_EXIT_USAGE;
-    if (!reel_option_given(u, parsed, "seed")) copy.seed = reel_make_draw_seed();
+    char state[NAME_BYTES];
+    const bool drawn = !reel_option_given(u, parsed, "seed"), keeps = drawn && !o->dry_run;
+    if (drawn) copy.seed = reel_make_draw_seed();
+    if (!name_of(o->output, "variations", ".reel-state", state)) return REEL_EXIT_FAILURE;
+    if (keeps && keep_seed(u, o, state, &copy.seed) != REEL_EXIT_OK) return REEL_EXIT_FAILURE;
     reel_option_mark(u, &marked, "seed");
     const int n = (int)o->variations;
     char(*name)[NAME_BYTES] = calloc((size_t)n, sizeof *name);
@@ -67,6 +109,7 @@ int reel_make_variations(const reel_usage *u, const reel_parsed *parsed, const r
         if (code == REEL_EXIT_OK) code = make(u, &marked, &one, context);
     }
     if (code == REEL_EXIT_OK && !o->dry_run) code = make_sheet(u, o, list, n);
+    if (code == REEL_EXIT_OK && keeps) (void)unlink(state);
     free(name);
     free(list);
     return code;

@@ -3,11 +3,9 @@
 #include <string.h>
 
 #include "base/env.h"
-#include "base/file.h"
-#include "base/folder.h"
 #include "models/judge/judge.h"
+#include "models/small_folder.h"
 #include "tape/plan.h"
-#include "tensor/safetensors.h"
 
 enum { PATH_BYTES = 4096 };
 static const char tag[] = "judge";
@@ -113,35 +111,13 @@ reel_status reel_judge_config_read(const reel_json *root, reel_judge_config *con
 
 /* ---- writing ---- */
 
-static reel_status write_config(reel_env *env, const char *path, const reel_judge_config *config) {
-    reel_json_out out;
-    const char *text;
-    int64_t bytes;
-    reel_json_out_init(&out, env);
-    reel_judge_config_write(&out, config);
-    reel_status status = reel_json_out_text(&out, &text, &bytes);
-    if (status == REEL_OK) status = reel_file_write(env, path, text, bytes);
-    reel_json_out_deinit(&out);
-    return status;
-}
-
 reel_status reel_judge_save(reel_env *env, const char *folder, const reel_judge_config *config,
                             reel_params *params) {
-    char path[PATH_BYTES];
-    const int n = reel_params_count(params);
-    reel_status status = reel_folder_make(env, folder);
-    snprintf(path, sizeof path, "%s/config.json", folder);
-    if (status == REEL_OK) status = write_config(env, path, config);
-    if (status != REEL_OK) return status;
-    reel_named_tensor *tensor = reel_calloc(env, n, sizeof *tensor, tag);
-    if (!tensor) return REEL_E_NOMEM;
-    for (int i = 0; i < n; i++) {
-        const reel_param *p = reel_params_at(params, i);
-        tensor[i] = (reel_named_tensor){p->name, {p->dtype, p->shape, p->data}};
-    }
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    status = reel_safetensors_write(env, path, tensor, n, NULL, 0);
-    reel_free(env, tensor);
+    reel_json_out out;
+    reel_json_out_init(&out, env);
+    reel_judge_config_write(&out, config);
+    const reel_status status = reel_small_folder_save(env, folder, &out, params);
+    reel_json_out_deinit(&out);
     return status;
 }
 
@@ -168,24 +144,6 @@ static reel_status read_config(reel_env *env, const char *path, reel_judge_confi
     return status;
 }
 
-/* The mapping is read only, and so are a model's parameters without a gradient; the store's pointer
- * does not say so. */
-static reel_status open_weights(reel_judge_model *m, const char *path) {
-    reel_status status = reel_safetensors_open(m->env, path, &m->file);
-    if (status == REEL_OK) status = reel_params_new(m->env, &m->params);
-    const int64_t n = status == REEL_OK ? reel_safetensors_count(m->file) : 0;
-    for (int64_t i = 0; i < n && status == REEL_OK; i++) {
-        const char *name = reel_safetensors_at(m->file, i)->name;
-        reel_tensor tensor;
-        status = reel_safetensors_get(m->file, name, &tensor);
-        if (status == REEL_OK)
-            status = reel_params_set(m->params, name, tensor.dtype, tensor.shape, tensor.data);
-        if (status == REEL_OK) reel_params_find(m->params, name)->frozen = true;
-    }
-    if (status == REEL_OK) reel_params_close(m->params);
-    return status;
-}
-
 static reel_status plan(reel_judge_model *m, const reel_kernel_table *table) {
     const reel_judge_config *c = &m->config;
     m->x = reel_calloc(m->env, c->frames * c->height * c->width * 3, sizeof *m->x, tag);
@@ -209,8 +167,7 @@ reel_status reel_judge_open(reel_env *env, const reel_kernel_table *table, const
     m->env = env;
     snprintf(path, sizeof path, "%s/config.json", folder);
     reel_status status = read_config(env, path, &m->config);
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    if (status == REEL_OK) status = open_weights(m, path);
+    if (status == REEL_OK) status = reel_small_folder_weights(env, folder, &m->file, &m->params);
     if (status == REEL_OK) status = plan(m, table);
     if (status != REEL_OK) {
         reel_judge_close(&m);
