@@ -1,11 +1,14 @@
 #include "models/wan/vae_layers.h"
 
+#include <string.h>
+
 #include "ops/attention.h"
 #include "ops/concat.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
+#include "ops/slice.h"
 
 enum { FRAMES = REEL_VAE_FRAMES, CHANNELS = REEL_VAE_CHANNELS };
 
@@ -72,6 +75,39 @@ void reel_vae_frames(reel_nn *nn, reel_var x, int64_t n, reel_var *frame) {
     reel_split(nn->tape, x, FRAMES, ones, (int)n, frame);
 }
 
+/* ---- bands ---- */
+
+reel_vae_edges reel_vae_edges_now(const reel_vae_context *c) {
+    return c->edges ? *c->edges : (reel_vae_edges){0};
+}
+
+reel_var reel_vae_crop(reel_nn *nn, const reel_vae_context *c, reel_var x,
+                       const reel_vae_edges *from) {
+    if (!c->edges || reel_tape_status(nn->tape) != REEL_OK) return x;
+    const int64_t *now = c->edges->halo, start = from->halo[0] - now[0];
+    const int64_t length = reel_vae_size(nn, x, c->edges->axis) - start - (from->halo[1] - now[1]);
+    return reel_slice(nn->tape, x, c->edges->axis, start, length);
+}
+
+reel_var reel_vae_trim(reel_nn *nn, const reel_vae_context *c, reel_var x, int64_t most) {
+    const reel_vae_edges from = reel_vae_edges_now(c);
+    for (int i = 0; c->edges && i < 2; i++)
+        if (c->edges->halo[i] > most) c->edges->halo[i] = most;
+    return reel_vae_crop(nn, c, x, &from);
+}
+
+/* The paddings of a convolution before and behind, of which a cut needs none. */
+static void pad(const reel_vae_context *c, const reel_vae_motion *m, int32_t lo[3], int32_t hi[3]) {
+    memcpy(lo, m->pad_lo, sizeof m->pad_lo);
+    memcpy(hi, m->pad_hi, sizeof m->pad_hi);
+    if (!c->edges || m->kernel[c->edges->axis - 1] == 1) return;
+    for (int i = 0; i < 2; i++) {
+        if (c->edges->halo[i] == c->edges->beyond[i]) continue;
+        (i ? hi : lo)[c->edges->axis - 1] = 0;
+        c->edges->halo[i]--;
+    }
+}
+
 /* ---- layers ---- */
 
 const reel_vae_motion reel_vae_causal = {{3, 3, 3}, {1, 1, 1}, {2, 1, 1}, {0, 1, 1}};
@@ -108,12 +144,11 @@ reel_var reel_vae_conv(reel_nn *nn, const reel_vae_context *c, const char *name,
     const reel_var b = reel_nn_param(nn, "bias", REEL_SHAPE(O), zero);
     const bool carries = c->caches && k[0] > 1;
     const reel_var cache = k[0] > 1 ? cache_before(nn, c, x, k[0] - m->stride[0]) : 0;
-    const reel_conv3d_attr attr = {.stride = {m->stride[0], m->stride[1], m->stride[2]},
-                                   .pad_lo = {m->pad_lo[0], m->pad_lo[1], m->pad_lo[2]},
-                                   .pad_hi = {m->pad_hi[0], m->pad_hi[1], m->pad_hi[2]},
-                                   .layout = REEL_GRID_CHANNELS_LAST,
-                                   .out_dtype = out_dtype,
-                                   .carry = carries};
+    reel_conv3d_attr attr = {.stride = {m->stride[0], m->stride[1], m->stride[2]},
+                             .layout = REEL_GRID_CHANNELS_LAST,
+                             .out_dtype = out_dtype,
+                             .carry = carries};
+    pad(c, m, attr.pad_lo, attr.pad_hi);
     const reel_var y = reel_conv3d(nn->tape, &attr, x, w, b, cache);
     if (carries) reel_vae_carry(nn, c, cache, y + 1);
     reel_nn_end(nn);
@@ -153,6 +188,7 @@ reel_var reel_vae_norm_silu(reel_nn *nn, const char *name, reel_var x) {
 
 reel_var reel_vae_resnet(reel_nn *nn, const reel_vae_context *c, reel_var x, int64_t O) {
     reel_var h = x;
+    const reel_vae_edges from = reel_vae_edges_now(c);
     if (reel_vae_size(nn, x, CHANNELS) != O)
         h = reel_vae_point_conv(nn, "conv_shortcut", x, O, 3,
                                 reel_vae_dtype(nn, O)); /* [B,F,H,W,O] */
@@ -161,7 +197,7 @@ reel_var reel_vae_resnet(reel_nn *nn, const reel_vae_context *c, reel_var x, int
                       reel_vae_dtype(nn, O)); /* [B,F,H,W,O] */
     x = reel_vae_norm_silu(nn, "norm2", x);
     x = reel_vae_conv(nn, c, "conv2", x, O, &reel_vae_causal, reel_vae_dtype(nn, O));
-    return reel_add(nn->tape, x, h);
+    return reel_add(nn->tape, x, reel_vae_crop(nn, c, h, &from));
 }
 
 reel_var reel_vae_resnets(reel_nn *nn, const reel_vae_context *c, reel_var x, int64_t O,

@@ -10,12 +10,21 @@
 
 enum { REEL_VAE_FRAMES = 1, REEL_VAE_CHANNELS = 4 }; /* axes */
 
+/* What a band of a frame sees of its neighbours. A convolution at an edge of the frame finds zeros
+ * behind it; at a cut it uses up a position of the halo instead. */
+typedef struct reel_vae_edges {
+    int axis;          /* of the grids: 2 or 3 */
+    int64_t beyond[2]; /* positions of the frame before and behind those of the band */
+    int64_t halo[2];   /* those of them that a grid holds at the moment; all of them: no cut */
+} reel_vae_edges;
+
 /* What every layer gets. */
 typedef struct reel_vae_context {
     const reel_wan_vae_config *config;
     reel_wan_vae_caches *caches; /* NULL: nothing is carried on */
     bool first;                  /* nothing came before */
     bool single;                 /* within a piece whose frames are made one by one */
+    reel_vae_edges *edges;       /* follows the layers; NULL: frames are whole */
 } reel_vae_context;
 
 /* How a convolution moves; axes t, h, w. */
@@ -48,6 +57,18 @@ bool reel_vae_one_by_one(const reel_vae_context *c, int64_t n, int64_t elements)
 
 /* The n frames of x, one by one. */
 void reel_vae_frames(reel_nn *nn, reel_var x, int64_t n, reel_var *frame);
+
+/* ---- bands ---- */
+
+/* Where the layers stand now, to be restored or to be cropped from. */
+reel_vae_edges reel_vae_edges_now(const reel_vae_context *c);
+
+/* Cuts off of x what its halo has more than the layers have now. */
+reel_var reel_vae_crop(reel_nn *nn, const reel_vae_context *c, reel_var x,
+                       const reel_vae_edges *from);
+
+/* Cuts off of x, where the layers stand, what is more than `most` on each side. */
+reel_var reel_vae_trim(reel_nn *nn, const reel_vae_context *c, reel_var x, int64_t most);
 
 /* ---- layers and blocks ---- */
 
