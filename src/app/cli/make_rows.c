@@ -185,7 +185,7 @@ const reel_option reel_make_rows[] = {
      .kind = REEL_OPTION_COUNT},
     {.name = "max-memory",
      .value = "SIZE",
-     .help = "keep the process below this; weights are streamed and frames decoded in tiles when "
+     .help = "keep the process below this; weights are streamed and frames decoded in parts when "
              "they do not fit",
      .min = 64 << 20,
      .max = 0x1p50,

@@ -61,6 +61,9 @@ int64_t reel_wan_vae_factor_s(const reel_wan_vae_config *config);
 void reel_wan_vae_normalise(const reel_wan_vae_config *config, float *latent, int64_t n);
 void reel_wan_vae_denormalise(const reel_wan_vae_config *config, float *latent, int64_t n);
 
+/* Whether the parameter of that name is the decoder's; else it is the encoder's. */
+bool reel_wan_vae_decodes(const char *parameter);
+
 /* ---- whole clips ---- */
 
 /* x [B,3,F,H,W] in [-1,1], F = 1 + k factor_t, H and W multiples of factor_s -> mean (returned)

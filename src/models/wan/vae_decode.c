@@ -237,6 +237,13 @@ static reel_var picture(reel_nn *nn, const reel_vae_context *c, reel_var x, reel
 
 /* ---- the model ---- */
 
+bool reel_wan_vae_decodes(const char *parameter) {
+    static const char *const part[] = {"decoder.", "post_quant_conv.", "linear_decoder."};
+    for (int i = 0; i < 3; i++)
+        if (strncmp(parameter, part[i], strlen(part[i])) == 0) return true;
+    return false;
+}
+
 reel_var reel_wan_vae_decode_piece(reel_nn *nn, const reel_wan_vae_config *g, reel_var z,
                                    reel_wan_vae_piece piece, reel_wan_vae_caches *caches) {
     const reel_vae_context c = {
