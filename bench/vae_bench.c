@@ -131,9 +131,9 @@ static void run_piece(bench *b, const piece_case *c, reel_dtype dtype) {
 
 /* ---- memory ---- */
 
-/* What decoding frames of 832 x 480 holds besides the weights, whole and in tiles of the full
- * height. Only planned, not run. */
-static void print_memory(bench *b, int64_t tile_width, int64_t stride_width) {
+/* What decoding frames of 832 x 480 holds besides the weights: whole, in bands, and in tiles of the
+ * full height. Only planned, not run. */
+static void print_memory(bench *b, int64_t n_bands, int64_t tile_width, int64_t stride_width) {
     const reel_wan_vae_config config = reel_wan_vae_config_default();
     reel_params *params = NULL;
     reel_wan_vae_stream *stream = NULL;
@@ -144,18 +144,20 @@ static void print_memory(bench *b, int64_t tile_width, int64_t stride_width) {
                                                  .compute = REEL_BF16,
                                                  .height = 480,
                                                  .width = 832,
+                                                 .n_bands = n_bands,
                                                  .tile_height = tiled ? 480 : 0,
                                                  .stride_height = tiled ? 480 : 0,
                                                  .tile_width = tile_width,
                                                  .stride_width = stride_width};
     if (ok(b, reel_wan_vae_decoder_open(b->env, &config, &options, &stream))) {
         const reel_wan_vae_stream_stats s = reel_wan_vae_stream_get_stats(stream);
-        printf(
-            "  832 x 480 in %lld part%s: caches %.0f MiB, a piece %.0f MiB, %.1f MiB a frame kept, "
-            "%.1f TFLOP for 4 frames\n",
-            (long long)s.n_tiles, tiled ? "s" : "", (double)s.cache_bytes / 1048576,
-            (double)s.plan_bytes / 1048576, (double)s.canvas_bytes / 1048576,
-            s.flops * (double)s.n_tiles * 1e-12);
+        const double mib = 1 << 20, kept = (double)(s.canvas_bytes + s.store_bytes / 4) / mib;
+        printf("  832 x 480 in %lld %s: caches %.0f MiB, a piece %.0f MiB, %.1f MiB a frame kept, "
+               "%.0f MiB for 81 frames, %.2f TFLOP for 4 frames\n",
+               (long long)(tiled ? s.n_tiles : s.n_bands), tiled ? "tiles" : "bands",
+               (double)s.cache_bytes / mib, (double)s.plan_bytes / mib, kept,
+               (double)reel_wan_vae_stream_peak(stream, 21) / mib,
+               s.flops * (double)s.n_tiles * 1e-12);
     }
     reel_wan_vae_stream_close(&stream);
     reel_params_free(&params);
@@ -224,9 +226,10 @@ void bench_vae(bench *b) {
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
         run_piece(b, &pieces[i], REEL_BF16);
     printf("memory of Wan 2.1's decoder, bf16, besides 140 MiB of weights:\n");
-    print_memory(b, 0, 0);
-    print_memory(b, 448, 384);
-    print_memory(b, 320, 256);
+    for (int64_t n = 1; n <= 4; n++)
+        print_memory(b, n, 0, 0);
+    print_memory(b, 1, 448, 384);
+    print_memory(b, 1, 320, 256);
     bench_print_head(b, "small VAEs, a step of training without the optimiser", NULL);
     for (size_t i = 0; i < sizeof trainings / sizeof *trainings; i++)
         run_training(b, &trainings[i], REEL_BF16);

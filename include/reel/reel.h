@@ -347,19 +347,20 @@ typedef struct reel_generate_settings {
 
 /* What it will take, predicted from a measurement of this machine. */
 typedef struct reel_generate_cost {
-    double text_s, denoise_s, decode_s;
-    int64_t text_bytes, denoise_bytes, decode_bytes; /* the process's memory in each phase */
-    int64_t peak_bytes;                              /* the largest of them */
-    int64_t free_bytes;                              /* what the machine has */
-    int64_t limit_bytes;                             /* max_memory, or free_bytes */
-    bool streamed; /* the transformer's weights are read anew at each step, to fit */
+    double text_s, encode_s, denoise_s, decode_s; /* encode: of pictures and clips; 0: none */
+    /* the process's memory in each phase */
+    int64_t text_bytes, encode_bytes, denoise_bytes, decode_bytes;
+    int64_t peak_bytes;  /* the largest of them */
+    int64_t free_bytes;  /* what the machine has */
+    int64_t limit_bytes; /* max_memory, or free_bytes */
+    bool streamed;       /* the transformer's weights are read anew at each step, to fit */
 } reel_generate_cost;
 
 typedef enum reel_event_kind {
     REEL_EVENT_BEGIN,  /* all checks are passed; the settings are final, a resumed run's seed too */
     REEL_EVENT_PHASE,  /* text says which one begins: "encode", "text", "denoise", "decode" */
     REEL_EVENT_STEP,   /* done of total steps of the denoising, those of all windows */
-    REEL_EVENT_FRAMES, /* done of total frames are in the file */
+    REEL_EVENT_FRAMES, /* done of total frames are made; they may come to the file at the end */
     REEL_EVENT_PREVIEW, /* the preview was written; text is its path */
     REEL_EVENT_DONE,    /* the file is there; text is its path */
     REEL_EVENT_SEAM,    /* text says how large the steps are where made and given frames meet */

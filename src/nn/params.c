@@ -197,6 +197,16 @@ reel_status reel_params_initialise(reel_params *p, uint64_t seed) {
     return REEL_OK;
 }
 
+void reel_params_drop(reel_params *p, reel_param_choice *choose, void *context) {
+    for (int i = 0; i < p->n; i++) {
+        reel_param *param = &p->param[i];
+        if (!param->owned || !choose(context, param)) continue;
+        reel_free(p->env, param->data);
+        param->data = NULL;
+        param->owned = false;
+    }
+}
+
 /* ---- 8-bit weights ---- */
 
 static bool is_weight(void *context, const reel_param *p) {

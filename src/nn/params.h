@@ -72,8 +72,12 @@ REEL_MUST_USE reel_status reel_params_initialise(reel_params *params, uint64_t s
 void reel_param_values(const reel_param *param, uint64_t seed, int64_t first, int64_t n,
                        float *out);
 
-/* Which parameters to quantise. */
+/* Which parameters are meant. */
 typedef bool reel_param_choice(void *context, const reel_param *param);
+
+/* Gives back the memory of those that choose takes, where it is the store's: they are unbound. For
+ * parts of a model that are not going to be run. */
+void reel_params_drop(reel_params *params, reel_param_choice *choose, void *context);
 
 /* Turns weights of linear layers into q8_0 (tensor/q8.h), one after the other, so that no more than
  * one is held twice: every parameter of a float type and shape [O,I], I a multiple of 32, that has

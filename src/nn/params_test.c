@@ -172,6 +172,36 @@ static void run_wide(fixture *f, float *x, float y[6]) {
     reel_kernel_table_free(f->env, &table);
 }
 
+static bool take_second_layer(void *context, const reel_param *param) {
+    (void)context;
+    return strncmp(param->name, "out.", 4) == 0;
+}
+
+static void test_params_drop_gives_back_what_is_the_stores(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f);
+    record_two_layers(&f);
+    const int64_t before = f.env->allocator.bytes;
+    assert_int_equal(reel_params_initialise(f.params, 1), REEL_OK);
+    int64_t left = before;
+    for (int i = 0; i < reel_params_count(f.params); i++) {
+        const reel_param *p = reel_params_at(f.params, i);
+        if (!take_second_layer(NULL, p))
+            left += reel_shape_count(&p->shape) * (int64_t)sizeof(float);
+    }
+    assert_true(left < f.env->allocator.bytes);
+    for (int k = 0; k < 2; k++) { /* a second time there is nothing left to do */
+        reel_params_drop(f.params, take_second_layer, NULL);
+        assert_int_equal(f.env->allocator.bytes, left);
+    }
+    for (int i = 0; i < reel_params_count(f.params); i++) {
+        const reel_param *p = reel_params_at(f.params, i);
+        assert_true((p->data == NULL) == take_second_layer(NULL, p));
+    }
+    close_fixture(&f);
+}
+
 static void test_params_quantised_weights_give_nearly_the_same(void **state) {
     (void)state;
     fixture f;
@@ -207,6 +237,7 @@ int main(void) {
         cmocka_unit_test(test_params_taken_names_and_bad_shapes_are_refused),
         cmocka_unit_test(test_params_are_recorded_once_and_again_after_a_reset),
         cmocka_unit_test(test_params_start_by_name_and_seed_alone),
+        cmocka_unit_test(test_params_drop_gives_back_what_is_the_stores),
         cmocka_unit_test(test_params_quantised_weights_give_nearly_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

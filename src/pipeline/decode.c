@@ -12,18 +12,28 @@ void reel_decode_bytes(const float *x, int64_t n, uint8_t *bytes) {
     }
 }
 
+/* The share of the work in frames. context is const reel_decode_options. */
+static reel_status tick(void *context, double done) {
+    const reel_decode_options *o = context;
+    const int64_t frames = 1 + (o->f - 1) * reel_wan_vae_factor_t(o->config);
+    return o->progress(o->context, (int64_t)(done * (double)frames + 1e-6));
+}
+
 static reel_status open_decoder(reel_env *env, const reel_decode_options *o, int64_t height,
-                                int64_t width, bool tiled, reel_wan_vae_stream **stream) {
+                                int64_t width, bool cut, reel_wan_vae_stream **stream) {
     reel_wan_vae_stream_options options = {.params = o->params,
                                            .table = o->table,
                                            .compute = o->compute,
                                            .height = height,
                                            .width = width};
-    if (tiled) {
+    if (cut) {
         options.tile_height = o->tile[0];
         options.tile_width = o->tile[1];
         options.stride_height = o->stride[0];
         options.stride_width = o->stride[1];
+        options.n_bands = o->n_bands;
+        options.tick = o->progress ? tick : NULL;
+        options.tick_context = (void *)(uintptr_t)o;
     }
     return reel_wan_vae_decoder_open(env, o->config, &options, stream);
 }
@@ -51,7 +61,7 @@ static reel_status write_frames(void *context, int64_t first, int64_t n, const f
                                             : reel_video_writer_push(s->writer, s->picture);
         if (status != REEL_OK) return status;
     }
-    return o->progress ? o->progress(o->context, first + n) : REEL_OK;
+    return o->progress && o->n_bands <= 1 ? o->progress(o->context, first + n) : REEL_OK;
 }
 
 reel_status reel_decode(reel_env *env, const reel_decode_options *o, const float *latents,

@@ -1,7 +1,7 @@
 /* The decoder's turn: latents into a file, frame by frame.
  *
  * Each latent frame becomes up to four pictures, which go to the encoder and are forgotten: memory
- * does not depend on the length of the clip.
+ * does not depend on the length of the clip but for what bands and tiles keep of it.
  */
 #ifndef REEL_PIPELINE_DECODE_H
 #define REEL_PIPELINE_DECODE_H
@@ -18,12 +18,14 @@ typedef struct reel_decode_options {
     reel_dtype compute;
     int64_t width, height; /* pixels */
     int64_t f, h, w;       /* of the latents */
-    /* pixels: as in reel_wan_vae_stream_options, height first; 0: the frame as a whole */
+    /* As in reel_wan_vae_stream_options; tiles in pixels, height first, 0: the frame as a whole. */
+    int64_t n_bands;
     int64_t tile[2], stride[2];
     /* Takes each picture [H,W,3] u8 in the writer's place; NULL: the writer does. */
     reel_status (*frame)(void *context, int64_t index, const uint8_t *pixels);
     void *frame_context;
-    /* Told after each piece how many frames there are; anything but REEL_OK ends the run. */
+    /* Told after each piece how many frames there are, in bands as many as so much work is worth;
+     * anything but REEL_OK ends the run. */
     reel_status (*progress)(void *context, int64_t frames);
     void *context;
 } reel_decode_options;

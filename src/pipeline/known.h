@@ -14,7 +14,7 @@ typedef struct reel_known_options {
     reel_dtype compute;
     int64_t width, height;      /* pixels: what files are fitted into */
     int64_t patch[3];           /* of the transformer */
-    int64_t tile[2], stride[2]; /* of conditions: as reel_decode_options */
+    int64_t tile[2], stride[2]; /* of conditions: as reel_wan_vae_stream_options */
     /* Asked before each piece; anything but REEL_OK ends the work. May be NULL. */
     reel_status (*tick)(void *context);
     void *context;

@@ -70,13 +70,20 @@ static reel_status write_provenance(reel_making *r, bool with_seed, const char *
 
 /* ---- parts of the model ---- */
 
-reel_status reel_making_open_vae(reel_making *r, reel_component **c, reel_decode_options *o) {
+static bool is_other_half(void *context, const reel_param *param) {
+    const bool *decode = context;
+    return reel_wan_vae_decodes(param->name) != *decode;
+}
+
+reel_status reel_making_open_vae(reel_making *r, bool decode, reel_component **c,
+                                 reel_decode_options *o) {
     const reel_generate *g = r->g;
     const reel_settings *s = &g->settings;
     const reel_component_kind kind = REEL_COMPONENT_VAE;
     const reel_status status =
         reel_folder_component(g->folder, kind, reel_generate_weights(g, kind), c);
     if (status != REEL_OK) return status;
+    reel_params_drop((*c)->params, is_other_half, &decode);
     *o = (reel_decode_options){.config = &(*c)->config.vae,
                                .params = (*c)->params,
                                .table = g->backend.table,
@@ -86,6 +93,7 @@ reel_status reel_making_open_vae(reel_making *r, reel_component **c, reel_decode
                                .f = r->canvas.F ? r->canvas.F : s->F,
                                .h = s->h,
                                .w = s->w,
+                               .n_bands = s->n_bands,
                                .tile = {s->tile[0], s->tile[1]},
                                .stride = {s->stride[0], s->stride[1]}};
     return REEL_OK;

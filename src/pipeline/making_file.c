@@ -86,7 +86,7 @@ static reel_status decode_latents(reel_making *r, const float *latents, take_fra
     }
     reel_component *vae;
     reel_decode_options o;
-    reel_status status = reel_making_open_vae(r, &vae, &o);
+    reel_status status = reel_making_open_vae(r, true, &vae, &o);
     if (status == REEL_OK) {
         o.f = n;
         o.frame = take;

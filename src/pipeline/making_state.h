@@ -44,8 +44,9 @@ void reel_making_tell(reel_making *r, reel_event_kind kind, const char *text, in
 void reel_making_begin_phase(reel_making *r, const char *name, int64_t from, int64_t total);
 /* A reel_tick and the like: REEL_E_CANCELLED when the caller wants to stop. context is the run. */
 reel_status reel_making_tick(void *context);
-/* Opens the VAE, and says how the window's latents are decoded with it. The caller closes *c. */
-REEL_MUST_USE reel_status reel_making_open_vae(reel_making *r, reel_component **c,
+/* Opens the VAE to decode or to encode, without the weights of the other half, and says how the
+ * window's latents are decoded with it. The caller closes *c. */
+REEL_MUST_USE reel_status reel_making_open_vae(reel_making *r, bool decode, reel_component **c,
                                                reel_decode_options *options);
 
 /* ---- making_window.c ---- */

@@ -19,7 +19,7 @@ reel_status reel_making_fit_preview(reel_making *r) {
     }
     reel_component *c;
     reel_decode_options o;
-    reel_status status = reel_making_open_vae(r, &c, &o);
+    reel_status status = reel_making_open_vae(r, true, &c, &o);
     if (status != REEL_OK) return status;
     status = reel_decode_fit_preview(r->env, &o, &r->preview);
     r->has_preview = status == REEL_OK;
@@ -97,7 +97,7 @@ static reel_status put_files(reel_making *r) {
     if (r->n_windows == 1) reel_making_begin_phase(r, "encode", 0, r->job->n_inputs);
     reel_component *c;
     reel_decode_options vae;
-    reel_status status = reel_making_open_vae(r, &c, &vae);
+    reel_status status = reel_making_open_vae(r, false, &c, &vae);
     if (status != REEL_OK) return status;
     const reel_known_options options = {.config = vae.config,
                                         .params = vae.params,
@@ -106,8 +106,8 @@ static reel_status put_files(reel_making *r) {
                                         .width = s->width,
                                         .height = s->height,
                                         .patch = {patch[0], patch[1], patch[2]},
-                                        .tile = {vae.tile[0], vae.tile[1]},
-                                        .stride = {vae.stride[0], vae.stride[1]},
+                                        .tile = {s->encode_tile[0], s->encode_tile[1]},
+                                        .stride = {s->encode_stride[0], s->encode_stride[1]},
                                         .tick = reel_making_tick,
                                         .context = r};
     status = r->job->condition

@@ -3,15 +3,13 @@
  * measured are given made-up ones. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/memory.h"
-#include "pipeline/generate_state.h"
 #include "pipeline/places.h"
+#include "pipeline/predict_state.h"
 #include "pipeline/rates.h"
 #include "pipeline/windows.h"
 
-/* Latent frames that are made at once. */
-static int64_t length(const reel_settings *s) {
+int64_t reel_predict_length(const reel_settings *s) {
     return reel_windows_length(&s->spans, s->F);
 }
 
@@ -41,16 +39,8 @@ static void declare_q8(reel_params *params) {
     }
 }
 
-/* How a model is to be made up. */
-typedef struct make {
-    reel_dtype dtype; /* of weights */
-    bool q8;          /* those of linear layers are 8-bit blocks */
-    bool filled;      /* in memory, to be run */
-} make;
-
-/* A closed store with what a configuration asks for. */
-static reel_status made_up(reel_env *env, const reel_component_config *config, make how,
-                           reel_params **params) {
+reel_status reel_predict_make(reel_env *env, const reel_component_config *config, reel_make how,
+                              reel_params **params) {
     reel_status status = reel_params_new(env, params);
     if (status == REEL_OK) status = reel_component_declare(env, config, how.dtype, *params);
     if (status == REEL_OK && how.q8) declare_q8(*params);
@@ -99,7 +89,8 @@ static reel_text_encoder text_encoder(const reel_generate *g, const reel_t5_conf
 static reel_status plan_text(const reel_generate *g, reel_params **params, reel_text_batch **batch,
                              reel_plan **plan) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TEXT_ENCODER);
-    reel_status status = made_up(g->env, config, (make){.dtype = g->text_dtype}, params);
+    reel_status status =
+        reel_predict_make(g->env, config, (reel_make){.dtype = g->text_dtype}, params);
     if (status != REEL_OK) return status;
     const reel_text_encoder encoder = text_encoder(g, &config->text_encoder, *params);
     status =
@@ -116,8 +107,8 @@ static reel_status measure_text(const reel_generate *g, reel_rates *rates) {
     reel_params *params = NULL;
     reel_text_batch *batch = NULL;
     reel_plan *plan = NULL;
-    reel_status status =
-        made_up(g->env, &config, (make){.dtype = g->text_dtype, .filled = true}, &params);
+    reel_status status = reel_predict_make(
+        g->env, &config, (reel_make){.dtype = g->text_dtype, .filled = true}, &params);
     if (status != REEL_OK) return status;
     const reel_text_encoder encoder = text_encoder(g, &config.text_encoder, params);
     status = reel_text_rows_plan(g->env, &encoder, g->n_prompts, longest_prompt(g), false, &batch,
@@ -184,7 +175,7 @@ static void sample_grid(const reel_generate *g, int64_t grid[3]) {
     const int64_t *patch =
         reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.patch_size;
     const int64_t per_row = s->w / patch[2], per_frame = per_row * (s->h / patch[1]);
-    grid[0] = length(s);
+    grid[0] = reel_predict_length(s);
     grid[1] = s->h;
     grid[2] = s->w;
     int64_t frames = TOKENS / per_frame;
@@ -203,8 +194,9 @@ static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_
     reel_params *params = NULL;
     reel_transformer *m = NULL;
     reel_plan *plan;
-    reel_status status = made_up(
-        g->env, &config, (make){.dtype = g->dtype, .q8 = g->settings.q8, .filled = true}, &params);
+    reel_status status = reel_predict_make(
+        g->env, &config, (reel_make){.dtype = g->dtype, .q8 = g->settings.q8, .filled = true},
+        &params);
     if (status == REEL_OK)
         status = new_transformer(g, &config.transformer, params, grid, false, &m);
     if (status == REEL_OK) status = reel_transformer_plan(m, n_rows, &plan);
@@ -219,105 +211,16 @@ static reel_status measure_transformer(const reel_generate *g, int n_rows, reel_
 static reel_status whole_transformer(const reel_generate *g, bool q8, reel_params **params,
                                      reel_transformer **m) {
     const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_TRANSFORMER);
-    const int64_t grid[3] = {length(&g->settings), g->settings.h, g->settings.w};
-    reel_status status = made_up(g->env, config, (make){.dtype = g->dtype, .q8 = q8}, params);
+    const int64_t grid[3] = {reel_predict_length(&g->settings), g->settings.h, g->settings.w};
+    reel_status status =
+        reel_predict_make(g->env, config, (reel_make){.dtype = g->dtype, .q8 = q8}, params);
     if (status == REEL_OK)
         status = new_transformer(g, &config->transformer, *params, grid, true, m);
     if (status != REEL_OK) reel_params_free(params);
     return status;
 }
 
-/* ---- decoder ---- */
-
-/* size: height and width in pixels; tile and stride: of tiles, or NULL. */
-static reel_status open_decoder(const reel_generate *g, reel_params *params, const int64_t size[2],
-                                const int64_t *tile, const int64_t *stride,
-                                reel_wan_vae_stream **stream) {
-    reel_wan_vae_stream_options options = {.params = params,
-                                           .table = g->backend.table,
-                                           .compute = g->bf16 ? REEL_BF16 : REEL_F32,
-                                           .height = size[0],
-                                           .width = size[1]};
-    if (tile) {
-        options.tile_height = tile[0];
-        options.tile_width = tile[1];
-        options.stride_height = stride[0];
-        options.stride_width = stride[1];
-    }
-    return reel_wan_vae_decoder_open(g->env, &reel_generate_config(g, REEL_COMPONENT_VAE)->vae,
-                                     &options, stream);
-}
-
-/* Seconds of a first and of a later latent frame of a part of the picture. */
-static reel_status time_decoder(const reel_generate *g, reel_params *params, int64_t h, int64_t w,
-                                double *first_s, double *next_s) {
-    const reel_wan_vae_config *c = &reel_generate_config(g, REEL_COMPONENT_VAE)->vae;
-    const int64_t factor = reel_wan_vae_factor_s(c);
-    const int64_t n = h * w * factor * factor * 3 * reel_wan_vae_factor_t(c);
-    reel_wan_vae_stream *stream = NULL;
-    float *latent = reel_calloc(g->env, c->z_dim * h * w + n, sizeof *latent, "sample");
-    if (!latent) return REEL_E_NOMEM;
-    const int64_t size[2] = {h * factor, w * factor};
-    reel_status status = open_decoder(g, params, size, NULL, NULL, &stream);
-    for (int i = 0; i < 3 && status == REEL_OK; i++) {
-        int64_t frames;
-        const double start = reel_clock_s();
-        status =
-            reel_wan_vae_decoder_push(stream, latent, h * w, latent + c->z_dim * h * w, &frames);
-        *(i == 0 ? first_s : next_s) = reel_clock_s() - start;
-    }
-    reel_wan_vae_stream_close(&stream);
-    reel_free(g->env, latent);
-    return status;
-}
-
-static reel_status predict_decode_s(const reel_generate *g, reel_generate_cost *cost) {
-    enum { SIDE = 16 }; /* latent rows and columns of the sample */
-    const reel_settings *s = &g->settings;
-    const int64_t h = s->h < SIDE ? s->h : SIDE, w = s->w < SIDE ? s->w : SIDE;
-    reel_params *params = NULL;
-    double first_s = 0, next_s = 0;
-    reel_status status =
-        made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
-                (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32, .filled = true}, &params);
-    if (status == REEL_OK) status = time_decoder(g, params, h, w, &first_s, &next_s);
-    reel_params_free(&params);
-    double area = (double)(s->h * s->w) / (double)(h * w);
-    const int64_t size[2] = {s->height, s->width};
-    for (int i = 0; i < 2; i++) /* overlaps are computed twice */
-        if (s->tile[i])
-            area *= (double)(s->tile[i] * ((size[i] - s->tile[i]) / s->stride[i] + 1)) /
-                    (double)size[i];
-    cost->decode_s = area * (first_s + next_s * (double)(s->F - 1));
-    return status;
-}
-
 /* ---- memory ---- */
-
-/* What the video encoder holds, by what was measured of each: some MiB, and bytes for each pixel,
- * of which H.264 has some for each frame that it looks ahead to. */
-static int64_t encoder_bytes(const reel_generate *g) {
-    static const struct {
-        const char *extension;
-        double mib, per_pixel, per_frame; /* the last for up to 44 frames */
-    } row[] = {{".mkv", 4, 178, 0},
-               {".webm", 22, 205, 0},
-               {".gif", 3, 8, 0},
-               {".png", 4, 10, 0},
-               {"", 8, 40, 4.5}};
-    enum { AHEAD = 44 };
-    const reel_settings *s = &g->settings;
-    const char *output = g->request->output ? g->request->output : "";
-    const size_t n = strlen(output);
-    const double frames = s->frames < AHEAD ? (double)s->frames : AHEAD;
-    size_t i = 0;
-    for (; row[i].extension[0]; i++) {
-        const size_t k = strlen(row[i].extension);
-        if (n >= k && strcmp(output + n - k, row[i].extension) == 0) break;
-    }
-    return (int64_t)(row[i].mib * 1048576 + (row[i].per_pixel + row[i].per_frame * frames) *
-                                                (double)(s->width * s->height));
-}
 
 /* What is in memory of the encoder's weights at a time. Of its table, a fifth of all, only the rows
  * of the prompts' tokens are ever read. */
@@ -357,7 +260,7 @@ static reel_status denoise_bytes(const reel_generate *g, int64_t base, bool stre
     if (status == REEL_OK) {
         const int64_t latents =
             reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.in_channels *
-            length(s) * s->h * s->w * (int64_t)sizeof(float);
+            reel_predict_length(s) * s->h * s->w * (int64_t)sizeof(float);
         *bytes = base + reel_plan_get_stats(plan).planned_bytes + COPIES * latents +
                  (streamed ? reel_streaming_window(params, plan) : param_bytes(params));
     }
@@ -374,117 +277,19 @@ static reel_status predict_denoise_bytes(const reel_generate *g, int64_t base,
                                                : status;
 }
 
-/* Bytes the decoder needs with tiles of that size (0: without). */
-static reel_status decoder_bytes(const reel_generate *g, reel_params *params, const int64_t tile[2],
-                                 const int64_t stride[2], int64_t *bytes) {
-    const reel_settings *s = &g->settings;
-    const int64_t size[2] = {s->height, s->width};
-    reel_wan_vae_stream *stream = NULL;
-    const reel_status status = open_decoder(g, params, size, tile, stride, &stream);
-    if (status == REEL_OK) {
-        const reel_wan_vae_stream_stats stats = reel_wan_vae_stream_get_stats(stream);
-        const int64_t factor =
-            reel_wan_vae_factor_t(&reel_generate_config(g, REEL_COMPONENT_VAE)->vae);
-        const int64_t picture = 3 * s->width * s->height;
-        const int64_t frames = 1 + (length(s) - 1) * factor;
-        *bytes =
-            param_bytes(params) + stats.plan_bytes + stats.cache_bytes + picture + encoder_bytes(g);
-        /* with tiles: all frames until the last tile is done, and one piece of whole frames */
-        if (stats.canvas_bytes)
-            *bytes += frames * stats.canvas_bytes + factor * picture * (int64_t)sizeof(float);
-    }
-    reel_wan_vae_stream_close(&stream);
-    return status;
-}
-
-/* Cuts an edge into n tiles that overlap by 64 pixels or a little more. */
-static void cut_edge(int64_t size, int n, int64_t unit, int64_t *tile, int64_t *stride) {
-    const int64_t overlap = (64 + unit - 1) / unit * unit;
-    *stride = ((size - overlap + n - 1) / n + unit - 1) / unit * unit;
-    *tile = *stride + overlap;
-    if (n == 1 || *stride < overlap || *tile >= size) *tile = *stride = 0;
-}
-
-/* Takes the fewest tiles with which the decoder keeps to max_memory; the most there are when none
- * do, and the prediction says so. */
-static reel_status choose_tiles(reel_generate *g, reel_params *params, int64_t *bytes) {
-    enum { PROGRAM = 56 << 20 }; /* the process without a model, about */
-    static const int grid[][2] = {{1, 1}, {1, 2}, {2, 2}, {2, 3}, {3, 3}, {3, 4}, {4, 4}};
-    reel_settings *s = &g->settings;
-    const int64_t factor = reel_wan_vae_factor_s(&reel_generate_config(g, REEL_COMPONENT_VAE)->vae);
-    const bool tall = s->height > s->width;
-    for (size_t i = 0; i < sizeof grid / sizeof *grid; i++) {
-        cut_edge(s->height, grid[i][tall], factor, &s->tile[0], &s->stride[0]);
-        cut_edge(s->width, grid[i][!tall], factor, &s->tile[1], &s->stride[1]);
-        const reel_status status = decoder_bytes(g, params, s->tile, s->stride, bytes);
-        if (status != REEL_OK) return status;
-        if (!g->request->max_memory || PROGRAM + *bytes <= g->request->max_memory) break;
-    }
-    return REEL_OK;
-}
-
-static reel_status predict_decode_bytes(reel_generate *g, int64_t base, reel_generate_cost *cost) {
-    reel_params *params = NULL;
-    int64_t bytes = 0;
-    reel_status status = made_up(g->env, reel_generate_config(g, REEL_COMPONENT_VAE),
-                                 (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32}, &params);
-    if (status == REEL_OK) status = choose_tiles(g, params, &bytes);
-    reel_params_free(&params);
-    cost->decode_bytes = base + bytes;
-    return status;
-}
-
-/* What pictures and clips take to be encoded. */
-static reel_status predict_encode_bytes(const reel_generate *g, int64_t base, int64_t *bytes) {
-    *bytes = 0;
-    if (!g->task.n_inputs) return REEL_OK;
-    const reel_settings *s = &g->settings;
-    const reel_component_config *config = reel_generate_config(g, REEL_COMPONENT_VAE);
-    reel_params *params = NULL;
-    reel_wan_vae_stream *stream = NULL;
-    reel_status status =
-        made_up(g->env, config, (make){.dtype = g->bf16 ? REEL_BF16 : REEL_F32}, &params);
-    if (status != REEL_OK) return status;
-    reel_wan_vae_stream_options options = {.params = params,
-                                           .table = g->backend.table,
-                                           .compute = g->bf16 ? REEL_BF16 : REEL_F32,
-                                           .height = s->height,
-                                           .width = s->width};
-    if (g->task.condition) { /* in the decoder's tiles */
-        options.tile_height = s->tile[0];
-        options.tile_width = s->tile[1];
-        options.stride_height = s->stride[0];
-        options.stride_width = s->stride[1];
-    }
-    status = reel_wan_vae_encoder_open(g->env, &config->vae, &options, &stream);
-    if (status == REEL_OK) {
-        const reel_wan_vae_stream_stats stats = reel_wan_vae_stream_get_stats(stream);
-        const int64_t factor = reel_wan_vae_factor_t(&config->vae);
-        const int64_t picture = 3 * s->width * s->height, latents = config->vae.z_dim * s->h * s->w;
-        /* the encoder, a piece of frames for it, a frame read, and latents of the canvas, twice */
-        *bytes = base + param_bytes(params) + stats.plan_bytes + stats.cache_bytes +
-                 factor * picture * (int64_t)sizeof(float) + picture +
-                 2 * length(s) * latents * (int64_t)sizeof(float);
-    }
-    reel_wan_vae_stream_close(&stream);
-    reel_params_free(&params);
-    return status;
-}
-
-static reel_status check_limit(const reel_generate *g, int64_t encode_bytes,
-                               const reel_generate_cost *cost) {
+static reel_status check_limit(const reel_generate *g, const reel_generate_cost *cost) {
     if (cost->peak_bytes <= cost->limit_bytes) return REEL_OK;
     return reel_fail(g->env, REEL_E_NOMEM,
                      "needs %lld MiB (encoding %lld, text %lld, denoising %lld%s, decoding %lld) "
                      "and %lld MiB are %s; make it smaller or shorter%s",
-                     (long long)(cost->peak_bytes >> 20), (long long)(encode_bytes >> 20),
+                     (long long)(cost->peak_bytes >> 20), (long long)(cost->encode_bytes >> 20),
                      (long long)(cost->text_bytes >> 20), (long long)(cost->denoise_bytes >> 20),
                      cost->streamed ? " with streamed weights" : "",
                      (long long)(cost->decode_bytes >> 20), (long long)(cost->limit_bytes >> 20),
                      g->request->max_memory ? "allowed" : "free",
                      g->request->max_memory
                          ? ""
-                         : ", or set max_memory: frames are then decoded in tiles to keep to it");
+                         : ", or set max_memory: frames are then decoded in parts to keep to it");
 }
 
 reel_status reel_predict_memory(reel_generate *g, reel_generate_cost *cost) {
@@ -493,15 +298,13 @@ reel_status reel_predict_memory(reel_generate *g, reel_generate_cost *cost) {
     const int64_t resident = reel_memory_resident(), base = resident > 0 ? resident : 0;
     reel_status status = predict_text_bytes(g, base, cost);
     if (status == REEL_OK) status = predict_denoise_bytes(g, base, cost);
-    if (status == REEL_OK) status = predict_decode_bytes(g, base, cost);
-    int64_t encode_bytes = 0;
-    if (status == REEL_OK) status = predict_encode_bytes(g, base, &encode_bytes);
+    if (status == REEL_OK) status = reel_predict_vae_bytes(g, base, cost);
     if (status != REEL_OK) return status;
-    const int64_t phase[] = {encode_bytes, cost->text_bytes, cost->denoise_bytes,
+    const int64_t phase[] = {cost->encode_bytes, cost->text_bytes, cost->denoise_bytes,
                              cost->decode_bytes};
     for (size_t i = 0; i < sizeof phase / sizeof *phase; i++)
         if (phase[i] > cost->peak_bytes) cost->peak_bytes = phase[i];
-    return check_limit(g, encode_bytes, cost);
+    return check_limit(g, cost);
 }
 
 /* ---- time ---- */
@@ -543,6 +346,6 @@ static reel_status predict_denoise_s(const reel_generate *g, reel_generate_cost 
 reel_status reel_predict_time(reel_generate *g, reel_generate_cost *cost) {
     reel_status status = predict_text_s(g, cost);
     if (status == REEL_OK) status = predict_denoise_s(g, cost);
-    if (status == REEL_OK) status = predict_decode_s(g, cost);
+    if (status == REEL_OK) status = reel_predict_vae_s(g, cost);
     return status;
 }

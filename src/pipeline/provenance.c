@@ -95,6 +95,10 @@ void reel_provenance_write(reel_json_out *out, const reel_provenance *r, bool wi
         put_int(out, "tile_height", s->tile[0]);
         put_int(out, "tile_width", s->tile[1]);
     }
+    if (s->encode_tile[0] || s->encode_tile[1]) {
+        put_int(out, "encode_tile_height", s->encode_tile[0]);
+        put_int(out, "encode_tile_width", s->encode_tile[1]);
+    }
     if (r->n_windows > 1) put_windows(out, s);
     if (r->task->n_inputs) put_inputs(out, r->task, with_seed);
     put_text(out, "isa", r->isa);

@@ -40,10 +40,13 @@ typedef struct reel_settings {
     const char *type;        /* as asked for; NULL: as stored */
     bool of_world;           /* the folder says its model knows reel's own world and no more */
     bool q8;                 /* the transformer's linear weights become 8-bit blocks */
-    /* Of the decoder's tiles, height first, in pixels; 0: the frame as a whole. Set by the
+    /* How the decoder's frames are cut, into bands or into tiles (height first, in pixels; 0: the
+     * frame as a whole), and the encoder's where pictures are shown beside the latents. Set by the
      * prediction of memory, from the request alone: what is free at the moment must not change
      * bytes. */
+    int64_t n_bands;
     int64_t tile[2], stride[2];
+    int64_t encode_tile[2], encode_stride[2];
     int n_notes;
     char note[REEL_MAX_NOTES][REEL_NOTE_BYTES];
 } reel_settings;

@@ -27,6 +27,7 @@ for model in clip pair; do
     ! same a c || complain "$model: the picture has no effect"
     expect 0 animate $model "$work/first.png" --dry-run
     out_has "peak about"
+    [ "$(grep -c ', encoding [0-9]' "$work/out")" -eq 2 ] || complain "$model: time or memory of encoding are not told"
     expect 1 "$REEL" generate --model "$work/$model" -p "a red ball" -o "$work/n.mp4"
     err_has "reel animate PICTURE"
     expect 1 "$REEL" extend "$work/clip.mkv" --model "$work/$model" -p x -o "$work/n.mp4"

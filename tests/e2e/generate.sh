@@ -92,6 +92,7 @@ TMP=$(REEL_MODEL=$work/model "$REEL" generate -p x -s 1 -q -o "$work/env.mkv" 2>
 expect 0 generate --dry-run -o "$work/never.mp4"
 out_has "64x48, 9 frames at 8 fps"
 out_has "peak about"
+! grep -q encoding "$work/out" || complain "without pictures a dry run speaks of encoding"
 [ ! -e "$work/never.mp4" ] || complain "a dry run wrote a file"
 expect 0 generate --dry-run --json
 out_has '"peak_bytes":'

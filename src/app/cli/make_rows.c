@@ -168,7 +168,7 @@ const reel_option reel_make_rows[] = {
     REEL_MAKE_THREADS_ROW(FIELD(threads)),
     {.name = "max-memory",
      .value = "SIZE",
-     .help = "keep the process below this; weights are streamed and frames decoded in tiles when "
+     .help = "keep the process below this; weights are streamed and frames decoded in parts when "
              "they do not fit",
      .min = 64 << 20,
      .max = 0x1p50,

@@ -69,12 +69,18 @@ static void put_settings(reel_json_out *out, const reel_generate_settings *s) {
     reel_json_out_end(out);
 }
 
+static double total_s(const reel_generate_cost *c) {
+    return c->text_s + c->encode_s + c->denoise_s + c->decode_s;
+}
+
 static void put_cost(reel_json_out *out, const reel_generate_cost *c) {
     reel_json_out_put_real(out, "text_s", c->text_s);
+    reel_json_out_put_real(out, "encode_s", c->encode_s);
     reel_json_out_put_real(out, "denoise_s", c->denoise_s);
     reel_json_out_put_real(out, "decode_s", c->decode_s);
-    reel_json_out_put_real(out, "total_s", c->text_s + c->denoise_s + c->decode_s);
+    reel_json_out_put_real(out, "total_s", total_s(c));
     reel_json_out_put_int(out, "text_bytes", c->text_bytes);
+    reel_json_out_put_int(out, "encode_bytes", c->encode_bytes);
     reel_json_out_put_int(out, "denoise_bytes", c->denoise_bytes);
     reel_json_out_put_int(out, "decode_bytes", c->decode_bytes);
     reel_json_out_put_int(out, "peak_bytes", c->peak_bytes);
@@ -186,11 +192,16 @@ void reel_progress_prediction(const reel_progress *p, const reel_generate_cost *
     }
     print_notes(p);
     print_settings(stdout, s);
-    printf("time      about %.3g s: text %.3g, denoising %.3g, decoding %.3g\n"
-           "memory    peak about %.0f MiB: text %.0f, denoising %.0f%s, decoding %.0f\n"
+    char encode_s[48] = "", encode_mib[48] = "";
+    if (c->encode_bytes) {
+        snprintf(encode_s, sizeof encode_s, ", encoding %.3g", c->encode_s);
+        snprintf(encode_mib, sizeof encode_mib, ", encoding %.0f", (double)c->encode_bytes / mib);
+    }
+    printf("time      about %.3g s: text %.3g%s, denoising %.3g, decoding %.3g\n"
+           "memory    peak about %.0f MiB: text %.0f%s, denoising %.0f%s, decoding %.0f\n"
            "limit     %.0f MiB; the machine has %.0f MiB free\n",
-           c->text_s + c->denoise_s + c->decode_s, c->text_s, c->denoise_s, c->decode_s,
-           (double)c->peak_bytes / mib, (double)c->text_bytes / mib, (double)c->denoise_bytes / mib,
+           total_s(c), c->text_s, encode_s, c->denoise_s, c->decode_s, (double)c->peak_bytes / mib,
+           (double)c->text_bytes / mib, encode_mib, (double)c->denoise_bytes / mib,
            c->streamed ? " with streamed weights" : "", (double)c->decode_bytes / mib,
            (double)c->limit_bytes / mib, (double)c->free_bytes / mib);
 }

@@ -61,6 +61,9 @@ int64_t reel_wan_vae_factor_s(const reel_wan_vae_config *config);
 void reel_wan_vae_normalise(const reel_wan_vae_config *config, float *latent, int64_t n);
 void reel_wan_vae_denormalise(const reel_wan_vae_config *config, float *latent, int64_t n);
 
+/* Whether the parameter of that name is the decoder's; else it is the encoder's. */
+bool reel_wan_vae_decodes(const char *parameter);
+
 /* ---- whole clips ---- */
 
 /* x [B,3,F,H,W] in [-1,1], F = 1 + k factor_t, H and W multiples of factor_s -> mean (returned)
@@ -109,5 +112,38 @@ reel_var reel_wan_vae_encode_piece(reel_nn *nn, const reel_wan_vae_config *confi
                                    reel_wan_vae_piece piece, reel_wan_vae_caches *caches);
 reel_var reel_wan_vae_decode_piece(reel_nn *nn, const reel_wan_vae_config *config, reel_var z,
                                    reel_wan_vae_piece piece, reel_wan_vae_caches *caches);
+
+/* ---- bands ---- */
+
+/* A frame can be decoded in bands of rows or columns, each by itself, with the same pixels: behind
+ * the middle block, whose attention sees all of a frame, nothing but convolutions looks around, and
+ * they do not look far. A band takes so much more of the middle than it makes of the picture, and
+ * uses it up layer by layer. */
+typedef struct reel_wan_vae_band {
+    int axis;           /* 0: rows, 1: columns */
+    int64_t size;       /* of the frame along that axis, in latents */
+    int64_t begin, end; /* what the band makes, in latents */
+} reel_wan_vae_band;
+
+/* The part [range[0], range[1]) of the middle that a band takes, in latents. */
+void reel_wan_vae_band_range(const reel_wan_vae_config *config, const reel_wan_vae_band *band,
+                             int64_t range[2]);
+
+/* C of the middle. */
+int64_t reel_wan_vae_middle_channels(const reel_wan_vae_config *config);
+
+/* z [B,f,h,w,z] -> the decoder's middle [B,f,h,w,C], f32 or what is computed in. */
+reel_var reel_wan_vae_decode_middle(reel_nn *nn, const reel_wan_vae_config *config, reel_var z,
+                                    reel_wan_vae_piece piece, reel_wan_vae_caches *caches);
+
+/* The range of the middle, and of z what the band makes, which only a linear path reads. */
+typedef struct reel_wan_vae_band_in {
+    reel_var middle, z;
+} reel_wan_vae_band_in;
+
+/* -> the band's part of [B,F,H,W,3] f32. Caches are those behind the middle. */
+reel_var reel_wan_vae_decode_band(reel_nn *nn, const reel_wan_vae_config *config,
+                                  const reel_wan_vae_band *band, const reel_wan_vae_band_in *in,
+                                  reel_wan_vae_piece piece, reel_wan_vae_caches *caches);
 
 #endif

@@ -3,10 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/ops.h"
-#include "tape/plan.h"
+#include "models/wan/vae_bands.h"
+#include "models/wan/vae_runner.h"
 
-enum { ALIGN = 64, HEIGHT = 0, WIDTH = 1 };
+enum { HEIGHT = 0, WIDTH = 1 };
 
 /* How an edge is cut: tile k starts at k stride and ends tile further on, or with the edge. */
 typedef struct cut {
@@ -26,90 +26,29 @@ struct reel_wan_vae_stream {
     bool decode;
     int64_t factor_t, factor_s;
     cut cut[2];
-    reel_tape *tape;
-    reel_plan *plan; /* of `piece` at planned[0] x planned[1] latents, or NULL */
-    reel_wan_vae_piece piece;
-    int64_t planned[2];
-    int64_t cache_size[2]; /* latents the caches are laid out for */
-    int n_caches;
-    int64_t cache_at[REEL_WAN_VAE_CACHES]; /* offsets into cache */
-    char *cache;
-    int64_t cache_bytes, cache_room;
-    float *in, *out;  /* of a piece, channels last, with room for the largest tile */
-    int64_t n_pushed; /* pieces of this clip so far */
+    reel_vae_bands *bands; /* does all the work; NULL: there are none */
+    reel_vae_runner runner;
+    float *in, *out; /* of a piece, channels last, with room for the largest tile */
     reel_wan_vae_stream_stats stats;
 };
 
 /* ---- recording ---- */
 
-static reel_status record(reel_wan_vae_stream *s, reel_wan_vae_piece piece, const int64_t size[2],
-                          reel_wan_vae_caches *caches) {
+/* size: of an area, in latents. */
+static reel_status record(void *context, reel_tape *tape, reel_wan_vae_piece piece,
+                          const int64_t size[2], reel_wan_vae_caches *caches) {
+    const reel_wan_vae_stream *s = context;
     const int64_t h = size[HEIGHT], w = size[WIDTH], fs = s->factor_s;
     const int64_t F = piece == REEL_WAN_VAE_FIRST ? 1 : s->factor_t;
     const int64_t C = s->config.in_channels / (s->config.patch_size * s->config.patch_size);
-    reel_tape_reset(s->tape);
-    reel_nn nn = reel_nn_start(s->tape, s->options.params, s->options.compute);
+    reel_nn nn = reel_nn_start(tape, s->options.params, s->options.compute);
     const reel_shape shape =
         s->decode ? REEL_SHAPE(1, 1, h, w, s->config.z_dim) : REEL_SHAPE(1, F, h * fs, w * fs, C);
-    const reel_var in = reel_tape_input(s->tape, REEL_F32, shape, "piece", s->in);
+    const reel_var in = reel_tape_input(tape, REEL_F32, shape, "piece", s->in);
     const reel_var out = (s->decode ? reel_wan_vae_decode_piece : reel_wan_vae_encode_piece)(
         &nn, &s->config, in, piece, caches);
-    if (reel_tape_status(s->tape) != REEL_OK) return reel_tape_status(s->tape);
-    if (s->out)
-        reel_tape_bind(s->tape, out, s->out);
-    else
-        reel_tape_keep(s->tape, out);
-    return REEL_OK;
-}
-
-static int64_t bytes_of(const reel_tape *t, reel_var var) {
-    const reel_value *v = reel_tape_value(t, var);
-    const int64_t bytes = reel_shape_count(&v->shape) * reel_dtype_bytes(v->dtype);
-    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
-}
-
-/* Gives each cache its place. Later pieces read all of them, so one such recording knows. */
-static reel_status lay_out_caches(reel_wan_vae_stream *s, const int64_t size[2]) {
-    if (s->cache_size[HEIGHT] == size[HEIGHT] && s->cache_size[WIDTH] == size[WIDTH])
-        return REEL_OK;
-    reel_wan_vae_caches caches = {.single_from = s->options.single_from};
-    const reel_status status = record(s, REEL_WAN_VAE_NEXT, size, &caches);
-    if (status != REEL_OK) return status;
-    int64_t bytes = 0;
-    for (int i = 0; i < caches.n; i++) {
-        s->cache_at[i] = bytes;
-        bytes += bytes_of(s->tape, caches.in[i]);
-    }
-    if (bytes > s->cache_room) {
-        reel_free(s->env, s->cache);
-        s->cache_room = s->cache_size[HEIGHT] = s->cache_size[WIDTH] = 0;
-        s->cache = reel_alloc(s->env, bytes, "vae caches");
-        if (!s->cache) return REEL_E_NOMEM;
-        s->cache_room = bytes;
-    }
-    s->n_caches = caches.n;
-    s->cache_bytes = bytes;
-    memcpy(s->cache_size, size, sizeof s->cache_size);
-    return REEL_OK;
-}
-
-/* Makes s->plan fit a piece of an area. Only one plan is kept: the first piece's is not needed
- * again for a whole clip. */
-static reel_status prepare(reel_wan_vae_stream *s, reel_wan_vae_piece piece,
-                           const int64_t size[2]) {
-    if (s->plan && s->piece == piece && s->planned[HEIGHT] == size[HEIGHT] &&
-        s->planned[WIDTH] == size[WIDTH])
-        return REEL_OK;
-    reel_plan_free(&s->plan);
-    reel_wan_vae_caches caches = {.single_from = s->options.single_from};
-    reel_status status = lay_out_caches(s, size);
-    if (status == REEL_OK) status = record(s, piece, size, &caches);
-    if (status != REEL_OK) return status;
-    for (int i = 0; i < caches.n; i++)
-        reel_wan_vae_cache_bind(s->tape, &caches, i, s->cache + s->cache_at[i]);
-    s->piece = piece;
-    memcpy(s->planned, size, sizeof s->planned);
-    return reel_plan_new(s->tape, s->options.table, NULL, &s->plan);
+    if (reel_tape_status(tape) == REEL_OK) reel_tape_bind(tape, out, s->out);
+    return reel_tape_status(tape);
 }
 
 /* ---- opening ---- */
@@ -160,6 +99,21 @@ static int64_t most_latents(const reel_wan_vae_stream *s) {
     return s->cut[HEIGHT].tile * s->cut[WIDTH].tile * 2 * s->config.z_dim;
 }
 
+static reel_status set_up_bands(reel_wan_vae_stream *s) {
+    if (!s->decode || s->cut[HEIGHT].n * s->cut[WIDTH].n > 1)
+        return reel_fail(s->env, REEL_E_ARG, "wan vae: bands are a decoder's, and not of tiles");
+    return reel_vae_bands_open(s->env, &s->config, &s->options, &s->stats, &s->bands);
+}
+
+static reel_status start_runner(reel_wan_vae_stream *s) {
+    s->runner = (reel_vae_runner){.env = s->env,
+                                  .table = s->options.table,
+                                  .record = record,
+                                  .context = s,
+                                  .single_from = s->options.single_from};
+    return reel_vae_runner_init(&s->runner);
+}
+
 static reel_status set_up(reel_wan_vae_stream *s) {
     const reel_wan_vae_stream_options *o = &s->options;
     static const char *const high[3] = {"height", "tile_height", "stride_height"};
@@ -177,22 +131,24 @@ static reel_status set_up(reel_wan_vae_stream *s) {
     status = make_cut(s, high, o->height, o->tile_height, o->stride_height, &s->cut[HEIGHT]);
     if (status == REEL_OK)
         status = make_cut(s, wide, o->width, o->tile_width, o->stride_width, &s->cut[WIDTH]);
-    if (status == REEL_OK) status = reel_ops_tape_new(s->env, &s->tape);
+    if (status == REEL_OK && o->n_bands > 1) return set_up_bands(s);
+    if (status == REEL_OK) status = start_runner(s);
     if (status != REEL_OK) return status;
     const int64_t pixels = most_pixels(s) * 4, latents = most_latents(s) * 4;
     s->in = reel_alloc(s->env, s->decode ? latents : pixels, "vae frames");
     s->out = s->in ? reel_alloc(s->env, s->decode ? pixels : latents, "vae frames") : NULL;
     if (!s->out) return REEL_E_NOMEM;
     /* the largest pieces are planned at once: what does not fit is known before work begins */
-    status = prepare(s, REEL_WAN_VAE_NEXT, area_of(s, 0, 0).size);
+    status = reel_vae_runner_prepare(&s->runner, REEL_WAN_VAE_NEXT, area_of(s, 0, 0).size);
     if (status != REEL_OK) return status;
-    const reel_plan_stats plan = reel_plan_get_stats(s->plan);
+    const reel_plan_stats plan = reel_plan_get_stats(s->runner.plan);
     const int64_t n_tiles = s->cut[HEIGHT].n * s->cut[WIDTH].n;
     s->stats = (reel_wan_vae_stream_stats){
-        .cache_bytes = s->cache_bytes,
+        .cache_bytes = s->runner.cache_bytes,
         .plan_bytes = plan.planned_bytes + pixels + latents,
         .canvas_bytes = n_tiles > 1 && s->decode ? o->height * o->width * 3 * 2 : 0,
         .n_tiles = n_tiles,
+        .n_bands = 1,
         .flops = plan.flops};
     return REEL_OK;
 }
@@ -229,9 +185,8 @@ reel_status reel_wan_vae_encoder_open(reel_env *env, const reel_wan_vae_config *
 void reel_wan_vae_stream_close(reel_wan_vae_stream **stream) {
     reel_wan_vae_stream *s = *stream;
     if (!s) return;
-    reel_plan_free(&s->plan);
-    reel_tape_free(&s->tape);
-    reel_free(s->env, s->cache);
+    reel_vae_bands_close(&s->bands);
+    if (s->runner.env) reel_vae_runner_deinit(&s->runner);
     reel_free(s->env, s->in);
     reel_free(s->env, s->out);
     reel_free(s->env, s);
@@ -242,26 +197,34 @@ reel_wan_vae_stream_stats reel_wan_vae_stream_get_stats(const reel_wan_vae_strea
     return s->stats;
 }
 
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+int64_t reel_wan_vae_stream_peak(const reel_wan_vae_stream *s, int64_t f) {
+    const reel_wan_vae_stream_stats *n = &s->stats;
+    const int64_t frames = 1 + (f - 1) * s->factor_t;
+    const int64_t frame = s->options.height * s->options.width * 3 * (int64_t)sizeof(float);
+    if (n->n_bands > 1)
+        return f * n->store_bytes + most(n->middle_bytes, n->cache_bytes + n->plan_bytes +
+                                                              frames * n->canvas_bytes + frame);
+    return n->cache_bytes + n->plan_bytes + frames * n->canvas_bytes + s->factor_t * frame;
+}
+
 /* ---- a piece ---- */
 
 void reel_wan_vae_stream_begin(reel_wan_vae_stream *s) {
-    s->n_pushed = 0;
+    reel_vae_runner_begin(&s->runner);
 }
 
 /* Frames of pixels of the piece that comes next. */
 static int64_t n_frames(const reel_wan_vae_stream *s) {
-    return s->n_pushed ? s->factor_t : 1;
+    return s->runner.n_run ? s->factor_t : 1;
 }
 
 /* s->in -> s->out */
 static reel_status run_piece(reel_wan_vae_stream *s, const area *a) {
-    const reel_wan_vae_piece piece = s->n_pushed ? REEL_WAN_VAE_NEXT : REEL_WAN_VAE_FIRST;
-    reel_status status = prepare(s, piece, a->size);
-    if (status != REEL_OK) return status;
-    if (!s->n_pushed) memset(s->cache, 0, (size_t)s->cache_bytes);
-    status = reel_plan_run(s->plan, NULL);
-    if (status == REEL_OK) s->n_pushed++;
-    return status;
+    return reel_vae_runner_run(&s->runner, a->size);
 }
 
 /* Fades tile k in over the overlap with the one before, and out over that with the next: position
@@ -319,8 +282,8 @@ static void clear_frame(const reel_wan_vae_stream *s, float *x, int64_t stride) 
 /* ---- piece by piece ---- */
 
 static reel_status expect_whole(reel_wan_vae_stream *s, bool decode) {
-    if (s->decode == decode && s->stats.n_tiles == 1) return REEL_OK;
-    return reel_fail(s->env, REEL_E_ARG, "wan vae: pieces of a clip need %s without tiles",
+    if (s->decode == decode && s->stats.n_tiles == 1 && s->stats.n_bands == 1) return REEL_OK;
+    return reel_fail(s->env, REEL_E_ARG, "wan vae: pieces of a clip need %s without tiles or bands",
                      decode ? "a decoder" : "an encoder");
 }
 
@@ -431,6 +394,7 @@ reel_status reel_wan_vae_decoder_run(reel_wan_vae_stream *s, const float *latent
                                      reel_wan_vae_write *write, void *context) {
     reel_status status = check_run(s, true, f);
     if (status != REEL_OK) return status;
+    if (s->bands) return reel_vae_bands_run(s->bands, latents, f, write, context);
     const int64_t area_of_frame = s->cut[HEIGHT].size * s->cut[WIDTH].size;
     float *pixels = reel_alloc(
         s->env, s->factor_t * s->options.height * s->options.width * 3 * (int64_t)sizeof *pixels,
