@@ -7,7 +7,9 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "cpu/cpu.h"
 #include "support/op_check.h"
 
 static reel_var build(reel_tape *t, const reel_var *in, const void *context) {
@@ -106,6 +108,96 @@ static void test_linear_kernels_agree_at_odd_sizes(void **state) {
     }
 }
 
+/* So many rows that the gradient of weights is a sum of parts: widths around strips of 32, either
+ * operand the narrower one, rows that are no multiple of anything, batches. */
+static void test_linear_kernels_agree_with_many_rows(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {{2048, 32, 32}, {2049, 33, 66}, {2111, 257, 9},
+                                       {2300, 5, 65},  {2081, 64, 31}, {2048, 1, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char name[64];
+        const int64_t *n = sizes[i];
+        snprintf(name, sizeof name, "bf16 %dx%dx%d", (int)n[0], (int)n[1], (int)n[2]);
+        const op_case c = sized(name, &plain_bf16, REEL_BF16, n[0], n[1], n[2]);
+        op_check_kernels(&c);
+    }
+    const op_case batched = {.name = "batched, many rows",
+                             .build = build,
+                             .context = &plain_bf16,
+                             .n_in = 3,
+                             .in = {{.dtype = REEL_BF16, .shape = REEL_SHAPE(2, 2051, 17)},
+                                    {.dtype = REEL_BF16, .shape = REEL_SHAPE(2, 34, 17)},
+                                    {.dtype = REEL_BF16, .shape = REEL_SHAPE(2, 34)}}};
+    op_check_kernels(&batched);
+    op_case alone = sized("no bias, many rows", &plain_bf16, REEL_BF16, 2050, 19, 37);
+    alone.build = build_without_bias;
+    alone.n_in = 2;
+    op_check_kernels(&alone);
+}
+
+static const reel_kernel *strongest(const reel_kernel_table *table, const reel_call *c) {
+    const reel_kernel_row *row = &table->row[c->op->id];
+    for (int i = row->n - 1; i > 0; i--)
+        if (!row->kernel[i]->refuse || !row->kernel[i]->refuse(c)) return row->kernel[i];
+    return row->kernel[0];
+}
+
+/* 1 where row and column are the same modulo `modulus`, else 0. */
+static reel_tensor stripes(int64_t rows, int64_t width, int64_t modulus) {
+    reel_bf16 *data = malloc((size_t)(rows * width) * sizeof *data);
+    for (int64_t i = 0; i < rows * width; i++)
+        data[i] = (i / width - i % width) % modulus ? 0 : 0x3f80;
+    return (reel_tensor){.dtype = REEL_BF16, .shape = REEL_SHAPE(rows, width), .data = data};
+}
+
+/* dw[o,i] counts the rows that are o modulo 7 and i modulo 5, db[o] those that are o modulo 7. */
+static void check_counts(int64_t R, int64_t I, int64_t O, int n_threads) {
+    reel_env *env = op_test_env(n_threads);
+    reel_kernel_table *table = NULL;
+    assert_int_equal(reel_cpu_table(env, reel_isa_detect(), &table), REEL_OK);
+    const reel_linear_grad_attr attr = {.out_dtype = REEL_F32, .bias = true};
+    float *dw = malloc((size_t)(O * I) * sizeof *dw), *db = malloc((size_t)O * sizeof *db);
+    reel_call c = {.op = &reel_op_linear_dw,
+                   .n_in = 3,
+                   .n_out = 2,
+                   .in = {stripes(R, O, 7), stripes(R, I, 5), {REEL_BF16, REEL_SHAPE(O, I), NULL}},
+                   .present = {true, true, true},
+                   .out = {{REEL_F32, REEL_SHAPE(O, I), dw}, {REEL_F32, REEL_SHAPE(O), db}},
+                   .attr = &attr,
+                   .threads = env->threads};
+    c.kernel = strongest(table, &c);
+    c.scratch_bytes = c.kernel->scratch(&c, n_threads);
+    c.scratch = aligned_alloc(REEL_ALIGN, (size_t)(c.scratch_bytes / REEL_ALIGN + 1) * REEL_ALIGN);
+    c.kernel->run(&c);
+    int count[35] = {0}, n_wrong = 0;
+    for (int64_t r = 0; r < R; r++)
+        count[r % 35]++;
+    for (int64_t o = 0; o < O; o++) {
+        float total = 0;
+        for (int r = 0; r < 35; r++)
+            total += r % 7 == o % 7 ? (float)count[r] : 0;
+        n_wrong += db[o] != total;
+        /* the one number below 35 with these remainders */
+        for (int64_t i = 0; i < I; i++)
+            n_wrong += dw[o * I + i] != (float)count[(15 * (o % 7) + 21 * (i % 5)) % 35];
+    }
+    if (n_wrong)
+        fail_msg("%s, %d x %d -> %d: %d values are wrong", c.kernel->name, (int)R, (int)I, (int)O,
+                 n_wrong);
+    free(c.in[0].data), free(c.in[1].data), free(c.scratch), free(dw), free(db);
+    reel_kernel_table_free(env, &table);
+    reel_env_free(&env);
+}
+
+/* Weights too large for a reference in double: groups of columns of both operands. */
+static void test_linear_dw_counts_rows_of_large_weights(void **state) {
+    (void)state;
+    check_counts(2049, 545, 610, 2);
+    check_counts(2048, 8225, 5, 1);
+    check_counts(2090, 40, 9000, 2);
+    check_counts(5003, 288, 300, 3);
+}
+
 static void test_linear_takes_mixed_dtypes(void **state) {
     (void)state;
     op_case c = sized("x f32, w bf16", &gelu, REEL_F32, 19, 37, 23);
@@ -173,6 +265,8 @@ int main(void) {
         cmocka_unit_test(test_linear_checks_at_odd_sizes),
         cmocka_unit_test(test_linear_works_without_bias_and_batched),
         cmocka_unit_test(test_linear_kernels_agree_at_odd_sizes),
+        cmocka_unit_test(test_linear_kernels_agree_with_many_rows),
+        cmocka_unit_test(test_linear_dw_counts_rows_of_large_weights),
         cmocka_unit_test(test_linear_takes_mixed_dtypes),
         cmocka_unit_test(test_linear_takes_empty_operands),
         cmocka_unit_test(test_linear_keeps_nan_and_infinity_in_their_rows),

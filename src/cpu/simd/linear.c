@@ -2,6 +2,7 @@
 #include "ops/linear.h"
 
 #include "cpu/simd/gemm.h"
+#include "cpu/simd/outer.h"
 
 /* b of a batched layer is [B,O,I], rows are then counted within a batch. */
 static int64_t batches_of(const reel_shape *w) {
@@ -73,7 +74,29 @@ static int64_t dx_scratch(const reel_call *c, int n_lanes) {
     const reel_gemm g = dx_product(c);
     return REEL_ISA_NAME(reel_gemm_scratch)(&g, n_lanes);
 }
+/* Whether dw is a sum of outer products by tiles, and that sum. */
+#if REEL_ISA_LEVEL >= 4
+static bool dw_outer(const reel_call *c, reel_outer *p) {
+    const reel_gemm g = dw_product(c);
+    *p = (reel_outer){.n_batches = g.n_batches,
+                      .R = g.K,
+                      .O = g.M,
+                      .I = g.N,
+                      .dy = g.a.data,
+                      .x = g.b.data,
+                      .dw = g.y,
+                      .db = c->n_out > 1 ? c->out[1].data : NULL,
+                      .scratch = c->scratch,
+                      .threads = c->threads};
+    return g.a.bf16 && g.b.bf16 && REEL_ISA_NAME(reel_outer_takes)(p);
+}
+#endif
+
 static int64_t dw_scratch(const reel_call *c, int n_lanes) {
+#if REEL_ISA_LEVEL >= 4
+    reel_outer outer;
+    if (dw_outer(c, &outer)) return REEL_ISA_NAME(reel_outer_scratch)(&outer, n_lanes);
+#endif
     const reel_gemm g = dw_product(c);
     return REEL_ISA_NAME(reel_gemm_scratch)(&g, n_lanes);
 }
@@ -138,6 +161,13 @@ static void columns_task(void *context, int64_t index, int lane) {
 }
 
 static void dw_run(const reel_call *c) {
+#if REEL_ISA_LEVEL >= 4
+    reel_outer outer;
+    if (c->out[0].data && dw_outer(c, &outer)) {
+        REEL_ISA_NAME(reel_outer_run)(&outer);
+        return;
+    }
+#endif
     const reel_gemm g = dw_product(c);
     if (c->n_out > 1 && c->out[1].data && g.n_batches * g.M > 0) {
         columns k = {&c->in[0], c->out[1].data, g.K, g.M, (g.M + COLUMNS - 1) / COLUMNS};
