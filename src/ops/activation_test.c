@@ -49,6 +49,8 @@ static void test_activation_checks_at_odd_sizes(void **state) {
         op_check_kernels(&c);
         c.in[0].shape = REEL_SHAPE(5, 16389); /* several tasks, and a ragged end */
         op_check_kernels(&c);
+        c.in[0] = (op_input){.shape = REEL_SHAPE(4096), .lo = -13, .hi = 13}; /* into the tails */
+        op_check_kernels(&c);
     }
 }
 

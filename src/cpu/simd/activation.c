@@ -64,12 +64,43 @@ VEC_INLINE void backward(const reel_call *c, int64_t from, int64_t to, reel_acti
                        rest);
 }
 
+#if REEL_ISA_LEVEL >= 4
+/* bf16 alone, 32 elements at once: those at even places and those at odd ones are each one
+ * instruction away, and two vectors are rounded together. Memory is asked for 1 KiB ahead (9216 x
+ * 1152 on one core: 5.9 -> 4.8 ms; storing past the caches gained nothing). */
+VEC_INLINE void backward_bf16(const reel_call *c, int64_t from, int64_t to, reel_activation f) {
+    static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                       21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                       11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const reel_bf16 *x = c->in[0].data, *dy = c->in[1].data;
+    reel_bf16 *dx = c->out[0].data;
+    const __m512i places = _mm512_loadu_si512(order);
+    const vu high = (vu){0} + 0xffff0000u;
+    for (int64_t i = from; i < to; i += 2 * VF_N) {
+        const __mmask32 some =
+            to - i < 2 * VF_N ? (__mmask32)((1u << (to - i)) - 1) : (__mmask32)0xffffffffu;
+        vec_prefetch(x, i + 512, true);
+        vec_prefetch(dy, i + 512, true);
+        const vu a = (vu)_mm512_maskz_loadu_epi16(some, x + i);
+        const vu b = (vu)_mm512_maskz_loadu_epi16(some, dy + i);
+        const vf even = vec_activation_slope(f, (vf)(a << 16)) * (vf)(b << 16);
+        const vf odd = vec_activation_slope(f, (vf)(a & high)) * (vf)(b & high);
+        const __m512bh both = _mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
+        _mm512_mask_storeu_epi16(dx + i, some, _mm512_permutexvar_epi16(places, (__m512i)both));
+    }
+}
+#endif
+
 /* The dtypes that occur often get loops of their own; mixed ones share one with branches. */
 VEC_INLINE void backward_any(const reel_call *c, int64_t from, int64_t to, reel_activation f) {
     const bool bf16[3] = {c->in[0].dtype == REEL_BF16, c->in[1].dtype == REEL_BF16,
                           c->out[0].dtype == REEL_BF16};
     if (bf16[0] && bf16[1] && bf16[2])
+#if REEL_ISA_LEVEL >= 4
+        backward_bf16(c, from, to, f);
+#else
         backward(c, from, to, f, (const bool[3]){true, true, true});
+#endif
     else if (!bf16[0] && !bf16[1] && !bf16[2])
         backward(c, from, to, f, (const bool[3]){false, false, false});
     else

@@ -18,6 +18,7 @@
 #if REEL_ISA_LEVEL >= 4
 
 #include <math.h>
+#include <string.h>
 
 #include "cpu/simd/gemm_kernel.h"
 
@@ -26,7 +27,8 @@ enum {
     BLOCK = STRIP * STRIP,
     LEAST_ROWS = 2048,
     MOST_PARTS = 8,
-    MOST_ROWS = 512,          /* of a slice */
+    MOST_ROWS = 256,          /* of a slice */
+    AHEAD = 8,                /* pairs of rows that are asked for before they are packed */
     CACHE_BYTES = 1792 << 10, /* of a second-level cache of 2 MiB */
     SUM_BYTES = 1 << 20,      /* of them for sums */
 };
@@ -91,7 +93,7 @@ static schedule schedule_of(const reel_outer *p) {
     s.M = s.x_turned ? p->I : p->O;
     s.N = s.x_turned ? p->O : p->I;
     cut(p, &s);
-    /* beside the sums: a slice as it is packed, and the next one as it comes */
+    /* beside the sums: a slice, and as much of what it is made from */
     const int64_t per_row = 4 * (s.m + s.n), room = CACHE_BYTES - 4 * s.m * s.n;
     const int64_t rows = most(STRIP, least(MOST_ROWS, room / per_row / STRIP * STRIP));
     s.slice = parts(parts(s.rows, parts(s.rows, rows)), STRIP) * STRIP;
@@ -120,77 +122,65 @@ int64_t REEL_ISA_NAME(reel_outer_scratch)(const reel_outer *p, int n_lanes) {
 
 /* ---- packing ---- */
 
-/* A slice's rows of one operand, and columns of a group of it. */
+/* A group's columns of one operand. */
 typedef struct side {
     const reel_bf16 *data;
     int64_t width, from, n; /* of all columns those from.. from+n */
-    float *to;              /* [strip][2][word/16][16][16] */
     float *sums;            /* of columns, to be added to, or NULL */
+    float *to;              /* [strip][2][chunk of 32 rows][16][16] */
     bool turned;
 } side;
 
-/* 32 columns of two rows as pairs. Whole halves of registers are interleaved, in one instruction
- * each: in `low` are columns 0..4, 8..12, 16..20 and 24..28, in `high` the others. */
-VEC_INLINE void load_pairs(const reel_bf16 *even, const reel_bf16 *odd, __mmask32 columns,
-                           __mmask32 odd_columns, vf *low, vf *high) {
+/* 32 columns of two rows as pairs. Quarters of registers are interleaved, in one instruction each:
+ * the first vector has columns 0..4, 8..12, 16..20 and 24..28, the second one the others. */
+VEC_INLINE void store_pairs(const reel_bf16 *even, const reel_bf16 *odd, __mmask32 columns,
+                            __mmask32 odd_columns, float *low, float *high) {
     const __m512i a = _mm512_maskz_loadu_epi16(columns, even);
     const __m512i b = _mm512_maskz_loadu_epi16(odd_columns, odd);
-    *low = (vf)_mm512_unpacklo_epi16(a, b);
-    *high = (vf)_mm512_unpackhi_epi16(a, b);
+    vf_store(low, (vf)_mm512_unpacklo_epi16(a, b));
+    vf_store(high, (vf)_mm512_unpackhi_epi16(a, b));
 }
 
-VEC_INLINE vf add_pairs(vf sum, vf pairs) {
-    const __m512i ones = _mm512_set1_epi32(0x3f803f80);
-    return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)pairs, (__m512bh)ones);
-}
-
-/* Of one strip n_rows rows (and zeros up to a multiple of 32) as tiles. sum: of columns, in the
- * order of load_pairs. */
-VEC_INLINE void pack_strip(const reel_bf16 *from, int64_t width, int64_t n_rows, __mmask32 columns,
-                           float *to, int64_t next, bool turned, float *sum) {
-    vf total[2] = {{0}, {0}};
-    if (sum) total[0] = vf_load(sum), total[1] = vf_load(sum + TILE);
-    for (int64_t r = 0; r < n_rows; r += STRIP, to += TILE_WORDS) {
-        float turning[2][TILE_WORDS] __attribute__((aligned(64)));
-        float *low = turned ? turning[0] : to, *high = turned ? turning[1] : to + next;
-        const int64_t n = least(TILE, parts(n_rows - r, 2));
-        for (int64_t q = 0; q < n; q++) {
-            const reel_bf16 *even = from + (r + 2 * q) * width;
-            const bool both = r + 2 * q + 1 < n_rows;
-            vf pairs[2];
-            load_pairs(even, both ? even + width : even, columns, both ? columns : 0, &pairs[0],
-                       &pairs[1]);
-            if (sum) total[0] = add_pairs(total[0], pairs[0]);
-            if (sum) total[1] = add_pairs(total[1], pairs[1]);
-            vf_store(low + q * TILE, pairs[0]);
-            vf_store(high + q * TILE, pairs[1]);
-        }
-        for (int64_t q = n; q < TILE; q++) {
-            vf_store(low + q * TILE, (vf){0});
-            vf_store(high + q * TILE, (vf){0});
-        }
-        if (turned) transpose_words(turning[0], TILE, to, TILE);
-        if (turned) transpose_words(turning[1], TILE, to + next, TILE);
+/* A row and the one after it, if n is 2, or zeros, n <= 0; the first strip's words to `to`, `next`
+ * words from tile to tile. What follows AHEAD pairs later is asked for. */
+static void pack_pair(const side *x, int64_t row, int64_t n, float *to, int64_t next) {
+    const reel_bf16 *even = x->data + (n > 0 ? row : 0) * x->width + x->from;
+    const reel_bf16 *odd = n > 1 ? even + x->width : even;
+    const __mmask32 all = n > 0 ? 0xffffffffu : 0, both = n > 1 ? 0xffffffffu : 0;
+    int64_t i = 0;
+    for (; i + STRIP <= x->n; i += STRIP, to += 2 * next) {
+        vec_prefetch(even, i + 2 * AHEAD * x->width, true);
+        vec_prefetch(odd, i + 2 * AHEAD * x->width, true);
+        store_pairs(even + i, odd + i, all, both, to, to + next);
     }
-    if (sum) vf_store(sum, total[0]), vf_store(sum + TILE, total[1]);
+    if (i == x->n) return;
+    const __mmask32 some = 0xffffffffu >> (STRIP - (x->n - i));
+    store_pairs(even + i, odd + i, all & some, both & some, to, to + next);
 }
 
-/* Rows r.. r+n_rows. */
+VEC_INLINE void add_words(const float *words, float *sum) {
+    const __m512i ones = _mm512_set1_epi32(0x3f803f80);
+    __m512 total = (__m512)vf_load(sum);
+    for (int i = 0; i < TILE; i++)
+        total = _mm512_dpbf16_ps(total, (__m512bh)vf_load(words + i * TILE), (__m512bh)ones);
+    vf_store(sum, (vf)total);
+}
+
+/* Rows r.. r+n_rows. Pair after pair over all columns, so that memory is read in its order: strip
+ * after strip of a slice, the rows of wide operands are in as many pages, and it took twice as
+ * long. */
 static void pack_side(const side *x, int64_t r, int64_t n_rows) {
-    const int64_t next = parts(n_rows, STRIP) * TILE_WORDS;
-    for (int64_t i = 0; i < x->n; i += STRIP) {
-        const int64_t left = least(STRIP, x->n - i);
-        const __mmask32 columns = (__mmask32)(0xffffffffu >> (STRIP - left));
-        const reel_bf16 *from = x->data + r * x->width + x->from + i;
-        float *to = x->to + i / TILE * next;
-        if (x->turned && x->sums)
-            pack_strip(from, x->width, n_rows, columns, to, next, true, x->sums + i);
-        else if (x->turned)
-            pack_strip(from, x->width, n_rows, columns, to, next, true, NULL);
-        else if (x->sums)
-            pack_strip(from, x->width, n_rows, columns, to, next, false, x->sums + i);
-        else
-            pack_strip(from, x->width, n_rows, columns, to, next, false, NULL);
+    const int64_t next = parts(n_rows, STRIP) * TILE_WORDS, n_tiles = 2 * parts(x->n, STRIP);
+    for (int64_t row = 0; row < n_rows; row += STRIP) {
+        float *to = x->to + row / STRIP * TILE_WORDS;
+        for (int64_t pair = 0; pair < TILE; pair++) {
+            const int64_t at = row + 2 * pair;
+            pack_pair(x, r + at, n_rows - at, to + pair * TILE, next);
+        }
+        for (int64_t i = 0; x->sums && i < n_tiles; i++)
+            add_words(to + i * next, x->sums + i * TILE);
+        for (int64_t i = 0; x->turned && i < n_tiles; i++)
+            transpose_words(to + i * next, TILE, to + i * next, TILE);
     }
 }
 
@@ -198,37 +188,8 @@ static void pack_side(const side *x, int64_t r, int64_t n_rows) {
 
 /* c [32,32] (+)= a strip of the turned operand by one of the other, n tiles along the rows each. */
 VEC_INLINE void multiply(int64_t n, const float *a, const float *b, float *c, bool accumulate) {
-    const int64_t other = n * TILE_WORDS; /* tile of a strip */
-    float *low = c + TILE * STRIP;
-    __asm__ volatile("" ::: "memory"); /* gcc's _tile_loadd does not say that it reads */
-    if (accumulate) {
-        _tile_loadd(0, c, STRIP * 4);
-        _tile_loadd(1, c + TILE, STRIP * 4);
-        _tile_loadd(2, low, STRIP * 4);
-        _tile_loadd(3, low + TILE, STRIP * 4);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
-    for (int64_t q = 0; q < n; q++) {
-        _tile_loadd(4, a, 64);
-        _tile_loadd(6, b, 64);
-        _tile_loadd(7, b + other, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(5, a + other, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-        a += TILE_WORDS;
-        b += TILE_WORDS;
-    }
-    _tile_stored(0, c, STRIP * 4);
-    _tile_stored(1, c + TILE, STRIP * 4);
-    _tile_stored(2, low, STRIP * 4);
-    _tile_stored(3, low + TILE, STRIP * 4);
-    __asm__ volatile("" ::: "memory");
+    const tile_rows rows = {a, TILE, TILE_WORDS, n * TILE_WORDS};
+    tile_sums(n * TILE, rows, b, n * TILE_WORDS, c, STRIP, accumulate, true);
 }
 
 /* ---- pieces ---- */
@@ -258,18 +219,17 @@ static side side_of(const job *j, bool x, int64_t group) {
                   .turned = turned};
 }
 
-/* The rows r0.. r1 of a, turned, and b: sums [m/32,n/32,32,32]. */
+/* Rows r0.. r1 of a, turned, and of b: sums [m/32,n/32,32,32]. */
 static void sum_rows(const schedule *s, const side *a, const side *b, int64_t r0, int64_t r1,
                      float *sums) {
-    const int64_t n_m = parts(a->n, STRIP), n_n = parts(b->n, STRIP);
     for (int64_t r = r0; r < r1; r += s->slice) {
         const int64_t n_rows = least(s->slice, r1 - r), n = parts(n_rows, STRIP);
         pack_side(a, r, n_rows);
         pack_side(b, r, n_rows);
-        for (int64_t i = 0; i < n_m; i++)
-            for (int64_t k = 0; k < n_n; k++)
-                multiply(n, a->to + i * n * 2 * TILE_WORDS, b->to + k * n * 2 * TILE_WORDS,
-                         sums + (i * (s->n / STRIP) + k) * BLOCK, r > r0);
+        for (int64_t i = 0; i < a->n; i += STRIP)
+            for (int64_t k = 0; k < b->n; k += STRIP)
+                multiply(n, a->to + i / TILE * n * TILE_WORDS, b->to + k / TILE * n * TILE_WORDS,
+                         sums + (i / STRIP * (s->n / STRIP) + k / STRIP) * BLOCK, r > r0);
     }
 }
 
