@@ -1,18 +1,21 @@
 /* attention forward: FlashAttention over packed blocks (Dao 2023, algorithm 1).
  *
- * First every block of keys is packed once for each head (by the task that reads it, where there is
- * one only; a short one in the task's own memory, which stays in its caches); then each task takes
- * one block of query rows and goes over the keys of its span. A strip of rows small enough for L1
- * is multiplied with a block of keys, turned into weights, and multiplied with the values.
+ * Keys and values are packed once for each head, by the task that reads them where there is one
+ * only (those of a short span in the task's own memory, which stays in its caches). A block of
+ * query rows goes over the blocks of keys of its span. A strip of rows is multiplied with a slice
+ * of the keys, whose scores become weights while the first cache holds them; the weights of all
+ * slices of a block are multiplied with the values.
  */
 #include "cpu/simd/attention_tiling.h"
 #include "tape/op.h"
 
 #if REEL_ISA_LEVEL >= 4
-enum { ROWS_Q = 256, ROWS_K = 256, STRIP = 32 };
+enum { ROWS_Q = 192, ROWS_K = 192, STRIP = 32, SLICE = 64 };
 #else
-enum { ROWS_Q = 96, ROWS_K = 128, STRIP = 24 };
+enum { ROWS_Q = 96, ROWS_K = 128, STRIP = 24, SLICE = 128 };
 #endif
+
+enum { WANTED_TASKS = 16 };
 
 /* The running maximum may stay this far (in powers of 2) below the true one before sums are scaled
  * anew: with random scores that saves nearly all rescaling, and weights up to 2^8 are as exact as
@@ -21,31 +24,28 @@ static const float slack = 8;
 
 typedef struct forward {
     tiling t;
-    elem *k, *v;      /* [N][slots_k][Dp]: panels of k's transpose, panels of v, block by block */
-    bool short_spans; /* no span has more than one block of rows: its task packs its keys */
+    elem *k, *v; /* [N][slots_k][Dp]: panels of k's transpose, panels of v, block by block */
     char *lane;
     int64_t lane_bytes;
 } forward;
 
 /* What a task works in. */
 typedef struct workplace {
-    elem *q, *p[2];        /* rows [ROWS_Q][Dp], [STRIP][ROWS_K] */
-    float *s[2], *o;       /* [STRIP][ROWS_K], [ROWS_Q][Dp] */
+    elem *q, *p;           /* rows [ROWS_Q][Dp], [STRIP][ROWS_K] */
+    float *s, *o;          /* [STRIP][SLICE], [ROWS_Q][Dp] */
     float *greatest, *sum; /* [ROWS_Q], [ROWS_Q][VF_N]: lanes are added up at the end */
-    elem *k, *v;           /* [ROWS_K][Dp]: the keys of a span that has one block of them */
+    elem *k, *v;           /* [near_slots][Dp]: the keys of a span */
 } workplace;
 
 static void workplace_cut(workplace *w, const tiling *t, cutter *c) {
     w->q = cut(c, (int64_t)ROWS_Q * t->Dp, sizeof(elem));
-    for (int i = 0; i < 2; i++) {
-        w->p[i] = cut(c, STRIP * ROWS_K, sizeof(elem));
-        w->s[i] = cut(c, STRIP * ROWS_K, sizeof(float));
-    }
+    w->p = cut(c, STRIP * ROWS_K, sizeof(elem));
+    w->s = cut(c, STRIP * SLICE, sizeof(float));
     w->o = cut(c, (int64_t)ROWS_Q * t->Dp, sizeof(float));
     w->greatest = cut(c, ROWS_Q, sizeof(float));
     w->sum = cut(c, ROWS_Q * VF_N, sizeof(float));
-    w->k = cut(c, (int64_t)ROWS_K * t->Dp, sizeof(elem));
-    w->v = cut(c, (int64_t)ROWS_K * t->Dp, sizeof(elem));
+    w->k = cut(c, near_slots(t) * t->Dp, sizeof(elem));
+    w->v = cut(c, near_slots(t) * t->Dp, sizeof(elem));
 }
 
 static void forward_cut(forward *f, cutter *c) {
@@ -82,12 +82,41 @@ static void pack_task(void *context, int64_t index, int lane) {
     pack_block(f, b, head, f->k + at, f->v + at);
 }
 
-/* ---- one strip ---- */
+/* ---- one strip of rows and one block of keys ---- */
 
-/* n scores s factor of a row become weights p (zeros up to `depth`), relative to the running
- * maximum; what the row has summed so far is scaled when that moves. */
-VEC_INLINE void weigh_row(const workplace *w, int row, const float *s, elem *p, int n, int depth,
-                          float factor, int Dp, bool first) {
+typedef struct strip {
+    const forward *f;
+    const workplace *w;
+    const block *q, *k;
+    int64_t head;
+    const elem *packed_k, *packed_v; /* the block's */
+    int row, n_rows;                 /* in the block of rows */
+    bool first;                      /* the span's first keys: sums begin */
+} strip;
+
+/* The running maximum of a row moves to found: what it has summed so far is scaled, and so are the
+ * n_before weights of this block that stand before p. */
+static void raise_greatest(const workplace *w, int row, elem *p, int n_before, float found, int Dp,
+                           bool first) {
+    const float before = w->greatest[row];
+    /* weights there are must not be rounded again: they are scaled by whole powers of 2 */
+    const bool by_powers = SLICE < ROWS_K && before != -INFINITY;
+    const float rise = by_powers ? ceilf(found - before) : found - before;
+    w->greatest[row] = by_powers ? before + rise : found;
+    if (before == -INFINITY) return; /* there are only zeros */
+    const vf shrink = power_of_2(vf_set(-rise));
+    float *o = w->o + (int64_t)row * Dp;
+    for (int d = 0; d < Dp && !first; d += VF_N)
+        vf_store(o + d, vf_load(o + d) * shrink);
+    for (int j = -n_before; j < 0; j += VF_N)
+        vec_store(p, j, PAIR == 2, vec_load(p, j, PAIR == 2) * shrink);
+    float *sum = w->sum + row * VF_N;
+    vf_store(sum, vf_load(sum) * shrink);
+}
+
+/* n scores s factor of a row become weights p, relative to the running maximum. */
+VEC_INLINE void weigh_row(const workplace *w, int row, const float *s, elem *p, int n, float factor,
+                          int n_before, int Dp, bool first) {
     vf top = vf_set(-INFINITY), top2 = top;
     int j = 0;
     for (; j + 2 * VF_N <= n; j += 2 * VF_N) {
@@ -95,143 +124,78 @@ VEC_INLINE void weigh_row(const workplace *w, int row, const float *s, elem *p, 
         top2 = vf_max(vf_load(s + j + VF_N), top2);
     }
     if (j < n) top = vf_max(vf_load(s + j), top);
-    const float found = vf_greatest(vf_max(top, top2)) * factor;
-    float greatest = first ? -INFINITY : w->greatest[row];
-    vf sum = first ? (vf){0} : vf_load(w->sum + row * VF_N);
-    if (found > greatest + slack) {
-        const vf shrink = power_of_2(vf_set(greatest - found));
-        float *o = w->o + (int64_t)row * Dp;
-        for (int d = 0; d < Dp && !first; d += VF_N)
-            vf_store(o + d, vf_load(o + d) * shrink);
-        sum = sum * shrink;
-        greatest = found;
-    }
+    top = vf_max(top, top2) * factor;
+    if (vf_any_above(top, w->greatest[row] + slack))
+        raise_greatest(w, row, p, n_before, vf_greatest(top), Dp, first);
+    const float greatest = w->greatest[row];
     /* a row that has seen nothing yet: any finite reference gives 2^-inf = 0 */
     const float reference = greatest == -INFINITY ? 0 : greatest;
-    for (j = 0; j < n; j += VF_N) {
+    vf sum = vf_load(w->sum + row * VF_N);
+    for (j = 0; j + 2 * VF_N <= n; j += 2 * VF_N) {
+        const vf x = power_of_2(vf_load(s + j) * factor - reference);
+        const vf y = power_of_2(vf_load(s + j + VF_N) * factor - reference);
+        sum = sum + x;
+        sum = sum + y;
+        elem_store_two(p + j, x, y);
+    }
+    if (j < n) {
         const vf x = power_of_2(vf_load(s + j) * factor - reference);
         sum = sum + x;
         vec_store(p, j, PAIR == 2, x);
     }
-    for (; j < depth; j += VF_N)
-        vec_store(p, j, PAIR == 2, (vf){0});
     vf_store(w->sum + row * VF_N, sum);
-    w->greatest[row] = greatest;
 }
 
-/* One block of query rows of one head against the keys of its span, cut into strips of rows: strip
- * z is strip z % n_strips of the rows against block z / n_strips of the keys. */
-typedef struct pass {
-    const forward *f;
-    const workplace *w;
-    const block *q, *k; /* k: the span's first block */
-    int64_t head;
-    const elem *packed_k, *packed_v; /* the first block's; those after it follow by slots */
-    int n_strips, n;                 /* n: all of them, 0 when there are no keys */
-} pass;
-
-static const block *strip_keys(const pass *a, int z) {
-    return &a->k[z / a->n_strips];
-}
-static int strip_row(const pass *a, int z) {
-    return z % a->n_strips * STRIP;
-}
-static int strip_rows(const pass *a, int z) {
-    const int left = a->q->n - strip_row(a, z);
-    return left < STRIP ? left : STRIP;
-}
-static int64_t strip_packed(const pass *a, int z) {
-    return (strip_keys(a, z)->slot - a->k->slot) * a->f->t.Dp;
-}
-
-/* s = q k^T of a strip. */
-static product score_product(const pass *a, int z) {
+/* Scores of keys [from,from+columns) of the block, and weights of them. */
+static void take_slice(const strip *a, int from, int columns) {
     const tiling *t = &a->f->t;
-    return (product){.c = a->w->s[z & 1],
-                     .a = a->w->q + (int64_t)strip_row(a, z) * t->Dp,
-                     .b = a->packed_k + strip_packed(a, z),
-                     .ldc = ROWS_K,
-                     .lda = t->Dp,
-                     .panel = (int64_t)t->Dp * VF_N,
-                     .m = strip_rows(a, z),
-                     .n = round_up(strip_keys(a, z)->n, VF_N),
-                     .k = round_up((int)t->s.D, DEPTH)};
-}
-
-/* o += p v of a strip. */
-static product sum_product(const pass *a, int z) {
-    const tiling *t = &a->f->t;
-    const block *k = strip_keys(a, z);
-    return (product){.c = a->w->o + (int64_t)strip_row(a, z) * t->Dp,
-                     .a = a->w->p[z & 1],
-                     .b = a->packed_v + strip_packed(a, z),
-                     .ldc = t->Dp,
-                     .lda = ROWS_K,
-                     .panel = (int64_t)round_up(k->n, STEP) * VF_N,
-                     .m = strip_rows(a, z),
-                     .n = round_up((int)t->s.D, VF_N),
-                     .k = round_up(k->n, DEPTH),
-                     .add = z >= a->n_strips};
-}
-
-/* Rows [from,to) of strip z: scores become weights. */
-static void weigh_rows(const pass *a, int z, int from, int to) {
-    const tiling *t = &a->f->t;
-    const block *k = strip_keys(a, z);
-    const int columns = round_up(k->n, VF_N), depth = round_up(k->n, DEPTH);
-    const bool whole = is_whole(t, k);
+    const workplace *w = a->w;
+    multiply(&(product){.c = w->s,
+                        .a = w->q + (int64_t)a->row * t->Dp,
+                        .b = a->packed_k + (int64_t)from * t->Dp,
+                        .ldc = SLICE,
+                        .lda = t->Dp,
+                        .panel = (int64_t)t->Dp * VF_N,
+                        .m = a->n_rows,
+                        .n = columns,
+                        .k = round_up((int)t->s.D, DEPTH)});
+    const bool whole = is_whole(t, a->k);
     const float factor = t->scale * log2_e;
     /* the maximum of s factor is that of s times factor only where factor > 0 */
     const bool plain = whole && !t->bias && factor > 0;
-    for (int r = from; r < to; r++) {
-        const int row = strip_row(a, z) + r;
-        float *s = a->w->s[z & 1] + r * ROWS_K;
+    for (int r = 0; r < a->n_rows; r++) {
+        const int row = a->row + r;
+        float *s = w->s + r * SLICE;
         if (!plain)
-            score_row(s, columns, factor, whole ? NULL : t->keep + k->slot,
-                      t->bias ? t->bias + bias_index(t, a->q->row + row, k->row, a->head) : NULL,
-                      k->n);
-        weigh_row(a->w, row, s, a->w->p[z & 1] + r * ROWS_K, columns, depth, plain ? factor : 1,
-                  t->Dp, z < a->n_strips);
+            score_row(s, columns, factor, whole ? NULL : t->keep + a->k->slot + from,
+                      t->bias ? t->bias + bias_index(t, a->q->row + row, a->k->row + from, a->head)
+                              : NULL,
+                      a->k->n - from);
+        weigh_row(w, row, s, w->p + r * ROWS_K + from, columns, plain ? factor : 1, from, t->Dp,
+                  a->first);
     }
 }
 
-/* One beat of the pipeline: the scores of strip z + 1, the weights of strip z, the sums of strip
- * z - 1, those there are. Parts of products alternate with rows of weights, since the tile unit
- * works by itself while the vector units take exponentials: 4% on 1024 x (1 x 128) with tiles, none
- * without. */
-static void beat(const pass *a, int z) {
-    const bool has_scores = z + 1 < a->n, has_sums = z > 0;
-    const product scores = has_scores ? score_product(a, z + 1) : (product){0};
-    const product sums = has_sums ? sum_product(a, z - 1) : (product){0};
-    const int n_scores = product_parts(&scores), n_parts = n_scores + product_parts(&sums);
-    const int n_rows = z >= 0 && z < a->n ? strip_rows(a, z) : 0;
-    int done = 0;
-    for (int i = 0; i < n_parts; i++) {
-        if (i < n_scores)
-            multiply_part(&scores, i);
-        else
-            multiply_part(&sums, i - n_scores);
-        const int to = n_rows * (i + 1) / n_parts;
-        if (to > done) weigh_rows(a, z, done, to);
-        done = to;
-    }
-    if (done < n_rows) weigh_rows(a, z, done, n_rows);
-}
-
-/* All strips. A strip's weights may scale its rows of o, so the strip before it must be of other
- * rows; with one strip everything waits for everything. */
-static void take_strips(const pass *a) {
-    if (a->n_strips > 1) {
-        for (int z = -1; z <= a->n; z++)
-            beat(a, z);
-        return;
-    }
-    for (int z = 0; z < a->n; z++) {
-        const product scores = score_product(a, z), sums = sum_product(a, z);
-        multiply(&scores);
-        weigh_rows(a, z, 0, strip_rows(a, z));
-        multiply(&sums);
-    }
+/* o += p v, slice after slice. */
+static void take_strip(const strip *a) {
+    const tiling *t = &a->f->t;
+    const workplace *w = a->w;
+    const int columns = round_up(a->k->n, VF_N), depth = round_up(a->k->n, DEPTH);
+    for (int j = 0; j < columns; j += SLICE)
+        take_slice(a, j, columns - j < SLICE ? columns - j : SLICE);
+    for (int r = 0; r < a->n_rows; r++)
+        for (int j = columns; j < depth; j += VF_N)
+            vec_store(w->p + r * ROWS_K, j, PAIR == 2, (vf){0});
+    multiply(&(product){.c = w->o + (int64_t)a->row * t->Dp,
+                        .a = w->p,
+                        .b = a->packed_v,
+                        .ldc = t->Dp,
+                        .lda = ROWS_K,
+                        .panel = (int64_t)round_up(a->k->n, STEP) * VF_N,
+                        .m = a->n_rows,
+                        .n = round_up((int)t->s.D, VF_N),
+                        .k = depth,
+                        .add = !a->first});
 }
 
 /* o = sums / total, lse = log of the total; zeros and -inf where a row has seen nothing. */
@@ -259,40 +223,91 @@ static void finish_rows(const forward *f, const workplace *w, const block *qb, i
     }
 }
 
-static void forward_task(void *context, int64_t index, int lane) {
-    const forward *f = context;
+/* One block of query rows of one head against the keys of its span, packed at k and v. */
+static void take_rows(const forward *f, const workplace *w, const block *qb, int64_t head,
+                      const elem *k, const elem *v) {
     const tiling *t = &f->t;
-    const int64_t head = index % t->s.N; /* heads share lines and pages, so they come in a row */
-    const block *qb = &t->q_block[index / t->s.N];
     const stretch *span = &t->stretch[qb->span];
-    workplace w;
-    cutter c = {.memory = f->lane + lane * f->lane_bytes};
-    workplace_cut(&w, t, &c);
     const matrix q = block_matrix(t, qb, t->c->in[0].data, &t->s.q, head, false);
-    pack_rows(w.q, &q, t->Dp);
-    elem *packed_k = w.k, *packed_v = w.v;
-    if (span->k1 > span->k0 && !(f->short_spans && span->k1 == span->k0 + 1)) {
-        const int64_t at = (head * t->slots_k + t->k_block[span->k0].slot) * t->Dp;
-        packed_k = f->k + at;
-        packed_v = f->v + at;
-    }
-    for (int k = span->k0; f->short_spans && k < span->k1; k++) {
-        const int64_t at = (t->k_block[k].slot - t->k_block[span->k0].slot) * t->Dp;
-        pack_block(f, &t->k_block[k], head, packed_k + at, packed_v + at);
+    pack_rows(w->q, &q, t->Dp);
+    for (int r = 0; r < qb->n; r++) {
+        w->greatest[r] = -INFINITY;
+        vf_store(w->sum + r * VF_N, (vf){0});
     }
     tiles_begin();
-    const int n_strips = (qb->n + STRIP - 1) / STRIP;
-    take_strips(&(pass){.f = f,
-                        .w = &w,
-                        .q = qb,
-                        .k = t->k_block + span->k0,
-                        .head = head,
-                        .packed_k = packed_k,
-                        .packed_v = packed_v,
-                        .n_strips = n_strips,
-                        .n = (span->k1 - span->k0) * n_strips});
+    for (int i = span->k0; i < span->k1; i++) {
+        const block *kb = &t->k_block[i];
+        const int64_t at = (kb->slot - t->k_block[span->k0].slot) * t->Dp;
+        for (int row = 0; row < qb->n; row += STRIP)
+            take_strip(&(strip){.f = f,
+                                .w = w,
+                                .q = qb,
+                                .k = kb,
+                                .head = head,
+                                .packed_k = k + at,
+                                .packed_v = v + at,
+                                .row = row,
+                                .n_rows = qb->n - row < STRIP ? qb->n - row : STRIP,
+                                .first = i == span->k0});
+    }
     tiles_end();
-    finish_rows(f, &w, qb, head, span->k1 > span->k0);
+    finish_rows(f, w, qb, head, span->k1 > span->k0);
+}
+
+static workplace workplace_of(const forward *f, int lane) {
+    workplace w = {0};
+    cutter c = {.memory = f->lane + lane * f->lane_bytes};
+    workplace_cut(&w, &f->t, &c);
+    return w;
+}
+
+/* Where the call keeps the keys of a span of one head. */
+static int64_t far_keys(const tiling *t, const stretch *span, int64_t head) {
+    const bool any = span->k1 > span->k0;
+    return (head * t->slots_k + (any ? t->k_block[span->k0].slot : 0)) * t->Dp;
+}
+
+/* Heads share lines and pages, so they come in a row. */
+static void block_task(void *context, int64_t index, int lane) {
+    const forward *f = context;
+    const tiling *t = &f->t;
+    const int64_t head = index % t->s.N;
+    const block *qb = &t->q_block[index / t->s.N];
+    const int64_t at = far_keys(t, &t->stretch[qb->span], head);
+    const workplace w = workplace_of(f, lane);
+    take_rows(f, &w, qb, head, f->k + at, f->v + at);
+}
+
+static void span_task(void *context, int64_t index, int lane) {
+    const forward *f = context;
+    const tiling *t = &f->t;
+    const int64_t head = index % t->s.N;
+    const stretch *span = &t->stretch[index / t->s.N];
+    if (span->q1 == span->q0) return;
+    const workplace w = workplace_of(f, lane);
+    const bool is_near = slots_of(t->k_block, span->k0, span->k1) <= near_slots(t);
+    const int64_t far = far_keys(t, span, head);
+    elem *k = is_near ? w.k : f->k + far, *v = is_near ? w.v : f->v + far;
+    for (int i = span->k0; i < span->k1; i++) {
+        const int64_t at = (t->k_block[i].slot - t->k_block[span->k0].slot) * t->Dp;
+        pack_block(f, &t->k_block[i], head, k + at, v + at);
+    }
+    for (int i = span->q0; i < span->q1; i++)
+        take_rows(f, &w, &t->q_block[i], head, k, v);
+}
+
+/* Whole spans are tasks where each has one block of rows, or where all are near and many. */
+static bool wants_span_tasks(const tiling *t) {
+    bool one_block = true, are_near = true;
+    int64_t n = 0;
+    for (int64_t i = 0; i < t->n_spans; i++) {
+        const stretch *s = &t->stretch[i];
+        one_block &= s->q1 - s->q0 <= 1;
+        are_near &= slots_of(t->q_block, s->q0, s->q1) <= near_slots(t) &&
+                    slots_of(t->k_block, s->k0, s->k1) <= near_slots(t);
+        n += s->q1 > s->q0;
+    }
+    return one_block || (are_near && n * t->s.N >= WANTED_TASKS);
 }
 
 static void forward_run(const reel_call *c) {
@@ -300,11 +315,13 @@ static void forward_run(const reel_call *c) {
     cutter all = {.memory = c->scratch};
     forward_cut(&f, &all);
     tiling_fill(&f.t);
-    f.short_spans = true;
-    for (int64_t i = 0; i < f.t.n_spans; i++)
-        f.short_spans &= f.t.stretch[i].q1 - f.t.stretch[i].q0 <= 1;
-    if (!f.short_spans) reel_parallel_for(c->threads, f.t.s.N * f.t.n_k, pack_task, &f);
-    reel_parallel_for(c->threads, f.t.s.N * f.t.n_q, forward_task, &f);
+    const int64_t N = f.t.s.N;
+    if (wants_span_tasks(&f.t)) {
+        reel_parallel_for(c->threads, N * f.t.n_spans, span_task, &f);
+    } else {
+        reel_parallel_for(c->threads, N * f.t.n_k, pack_task, &f);
+        reel_parallel_for(c->threads, N * f.t.n_q, block_task, &f);
+    }
 }
 
 void REEL_ISA_NAME(reel_cpu_register_attention)(reel_kernel_table *table);

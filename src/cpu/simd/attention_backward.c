@@ -21,16 +21,6 @@ enum {
     WANTED_TASKS = 16,
 };
 
-/* Slots of a span, of rows and of keys, whose operands its task keeps in memory of its own. At 1024
- * slots of 96 channels that is 2 MB with tiles, all of a second-level cache; a place of the call's
- * scratch for each span would be written past the caches and read again. */
-static int64_t near_slots(const tiling *t) {
-    const int64_t most = 1024 * 96 / t->Dp / STEP * STEP;
-    const int64_t there = (t->slots_q > t->slots_k ? t->slots_q : t->slots_k) / STEP * STEP;
-    const int64_t n = most > 256 ? most : 256;
-    return there < n ? there : n;
-}
-
 /* Operands block by block: the left factors in rows [slots][Dp], their transposes in rows
  * [Dp][block], the right factors in panels. */
 typedef struct packed {
@@ -403,11 +393,6 @@ static void take_part(const backward *f, const workplace *w, const packed *p, in
     for (int k = from; k < to; k++)
         take_keys(f, w, p, &t->k_block[k], head, dq, k == from);
     tiles_end();
-}
-
-/* Slots of blocks [from,to), which are neighbours. */
-static int64_t slots_of(const block *b, int from, int to) {
-    return to > from ? b[to - 1].slot + round_up(b[to - 1].n, STEP) - b[from].slot : 0;
 }
 
 /* A span of one head from packing to dq: what it packs is still in its caches when it is read. */

@@ -44,6 +44,25 @@ VEC_INLINE void lanes_store(elem *p, lanes x) {
     memcpy(p, &x, sizeof x);
 }
 
+/* Two vectors as neighbours. */
+VEC_INLINE void elem_store_two(elem *p, vf x, vf y) {
+#if REEL_ISA_LEVEL >= 3
+    lanes_store(p, (lanes)_mm512_cvtne2ps_pbh((__m512)y, (__m512)x));
+#else
+    lanes_store(p, (lanes)x);
+    lanes_store(p + VF_N, (lanes)y);
+#endif
+}
+
+/* Is any lane above the limit? */
+VEC_INLINE bool vf_any_above(vf x, float limit) {
+#if REEL_ISA_LEVEL >= 2
+    return _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(limit), _CMP_GT_OQ) != 0;
+#else
+    return vf_greatest(x) > limit;
+#endif
+}
+
 /* STEP elements of a row in memory from element i on, of which n (<= 0: none) are there. */
 VEC_INLINE lanes lanes_read(const void *p, int64_t i, bool bf16, int n) {
 #if REEL_ISA_LEVEL >= 3

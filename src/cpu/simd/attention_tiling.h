@@ -58,6 +58,20 @@ static inline tiling tiling_of(const reel_call *c, int rows_q, int rows_k) {
     return t;
 }
 
+/* Slots of a span, of rows and of keys, whose operands its task keeps in memory of its own. At 1024
+ * slots of 96 channels that is 2 MB in backward with tiles, all of a second-level cache; a place of
+ * the call's scratch for each span would be written past the caches and read again. */
+static inline int64_t near_slots(const tiling *t) {
+    const int64_t most = 1024 * 96 / t->Dp / STEP * STEP, n = most > 256 ? most : 256;
+    const int64_t there = (t->slots_q > t->slots_k ? t->slots_q : t->slots_k) / STEP * STEP;
+    return there < n ? there : n;
+}
+
+/* Slots of blocks [from,to), which are neighbours. */
+static inline int64_t slots_of(const block *b, int from, int to) {
+    return to > from ? b[to - 1].slot + round_up(b[to - 1].n, STEP) - b[from].slot : 0;
+}
+
 /* Hands out pieces of scratch, aligned to 64 bytes; with memory NULL it only counts. */
 typedef struct cutter {
     char *memory;
