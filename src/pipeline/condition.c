@@ -99,29 +99,43 @@ reel_status reel_condition_encode(reel_env *env, const reel_known_options *o, co
 
 /* ---- rows ---- */
 
-static reel_status look(reel_env *env, const reel_image_encoder *e, float *pixels, float *rows) {
+reel_status reel_condition_plan_look(reel_env *env, const reel_image_encoder *e, float *pixels,
+                                     reel_look *look) {
     const reel_clip_vision_config *c = e->config;
     const reel_shape shape = REEL_SHAPE(1, 3, c->image_size, c->image_size);
-    reel_tape *tape;
-    reel_plan *plan = NULL;
-    reel_streaming streaming = {0};
-    reel_status status = reel_ops_tape_new(env, &tape);
+    reel_plan_options options = reel_plan_options_default();
+    options.dry = !pixels;
+    *look = (reel_look){0};
+    reel_status status = reel_ops_tape_new(env, &look->tape);
     if (status != REEL_OK) return status;
-    reel_nn nn = reel_nn_start(tape, e->params, e->compute);
-    const reel_var x = reel_tape_input(tape, REEL_F32, shape, "picture", pixels);
-    const reel_var out = reel_clip_vision(&nn, c, x, c->num_hidden_layers - 1); /* [1,T,C] */
-    reel_tape_keep(tape, out);
-    status = reel_plan_new(tape, e->table, NULL, &plan);
+    reel_nn nn = reel_nn_start(look->tape, e->params, e->compute);
+    const reel_var x = reel_tape_input(look->tape, REEL_F32, shape, "picture", pixels);
+    look->out = reel_clip_vision(&nn, c, x, c->num_hidden_layers - 1); /* [1,T,C] */
+    reel_tape_keep(look->tape, look->out);
+    status = reel_plan_new(look->tape, e->table, &options, &look->plan);
+    if (status != REEL_OK) reel_condition_unplan_look(look);
+    return status;
+}
+
+void reel_condition_unplan_look(reel_look *look) {
+    reel_plan_free(&look->plan);
+    reel_tape_free(&look->tape);
+}
+
+static reel_status look_at(reel_env *env, const reel_image_encoder *e, float *pixels, float *rows) {
+    const reel_clip_vision_config *c = e->config;
+    reel_look look;
+    reel_streaming streaming = {0};
+    reel_status status = reel_condition_plan_look(env, e, pixels, &look);
     if (status == REEL_OK)
-        status = reel_streaming_init(env, e->files, e->params, plan, e->tick, e->tick_context,
+        status = reel_streaming_init(env, e->files, e->params, look.plan, e->tick, e->tick_context,
                                      &streaming);
-    if (status == REEL_OK) status = reel_plan_run(plan, NULL);
+    if (status == REEL_OK) status = reel_plan_run(look.plan, NULL);
     if (status == REEL_OK)
-        memcpy(rows, reel_plan_data(plan, out),
+        memcpy(rows, reel_plan_data(look.plan, look.out),
                (size_t)(reel_clip_vision_rows(c) * c->hidden_size) * sizeof *rows);
     reel_streaming_deinit(&streaming);
-    reel_plan_free(&plan);
-    reel_tape_free(&tape);
+    reel_condition_unplan_look(&look);
     return status;
 }
 
@@ -140,7 +154,7 @@ reel_status reel_condition_look(reel_env *env, const reel_image_encoder *e, cons
         const reel_clip_picture picture = {
             .pixels = stored.pixels, .H = stored.height, .W = stored.width};
         reel_clip_preprocess(&picture, S, pixels);
-        status = look(env, e, pixels, rows);
+        status = look_at(env, e, pixels, rows);
     }
     reel_picture_deinit(env, &stored);
     reel_free(env, pixels);

@@ -44,4 +44,16 @@ REEL_MUST_USE reel_status reel_condition_look(reel_env *env, const reel_image_en
 /* Safe on a zeroed struct. */
 void reel_condition_deinit(reel_env *env, reel_condition *condition);
 
+/* The recording and plan that looks at a picture: to be run, or, without pixels, to tell what it
+ * would take. */
+typedef struct reel_look {
+    reel_tape *tape;
+    reel_plan *plan;
+    reel_var out; /* [1,T,C] */
+} reel_look;
+
+REEL_MUST_USE reel_status reel_condition_plan_look(reel_env *env, const reel_image_encoder *encoder,
+                                                   float *pixels, reel_look *look);
+void reel_condition_unplan_look(reel_look *look);
+
 #endif

@@ -242,9 +242,10 @@ reel_status reel_generate_identify(reel_generate *g) {
     if (status == REEL_OK) status = identify(g, REEL_COMPONENT_VAE, &hash, &other);
     if (status == REEL_OK) status = identify(g, REEL_COMPONENT_TEXT_ENCODER, &hash, &g->text_dtype);
     const reel_component_kind more[] = {REEL_COMPONENT_TRANSFORMER_2, REEL_COMPONENT_IMAGE_ENCODER};
+    reel_dtype *const dtype[] = {&other, &g->image_dtype};
     for (int i = 0; i < 2; i++)
         if (status == REEL_OK && reel_folder_config(g->folder, more[i]))
-            status = identify(g, more[i], &hash, &other);
+            status = identify(g, more[i], &hash, dtype[i]);
     g->bf16 = g->dtype == REEL_BF16;
     if (status == REEL_OK) snprintf(g->hash, sizeof g->hash, "%016llx", (unsigned long long)hash);
     return status;

@@ -30,6 +30,7 @@ struct reel_generate {
     char hash[REEL_IDENTITY_TEXT];
     reel_dtype dtype;       /* of the transformer's weights: f32, bf16 or f16 */
     reel_dtype text_dtype;  /* of the text encoder's */
+    reel_dtype image_dtype; /* of the image encoder's, where there is one */
     bool bf16;              /* the transformer computes in bf16, and the decoder with it */
     const char *state_path; /* OUTPUT.reel-state */
     const char *parts_path; /* OUTPUT.reel-parts */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "pipeline/condition.h"
 #include "pipeline/places.h"
 #include "pipeline/predict_state.h"
 #include "pipeline/rates.h"
@@ -116,6 +117,50 @@ static reel_status measure_text(const reel_generate *g, reel_rates *rates) {
     if (status == REEL_OK) status = reel_rates_measure(g->env, plan, rates);
     reel_text_rows_unplan(g->env, &batch, &plan);
     reel_params_free(&params);
+    return status;
+}
+
+/* ---- pictures ---- */
+
+/* The image encoder's look at a picture, of one block, measured, or of all, only planned. */
+static reel_status look_at_picture(const reel_generate *g, bool measured, reel_rates *rates,
+                                   double *seconds) {
+    reel_component_config config = *reel_generate_config(g, REEL_COMPONENT_IMAGE_ENCODER);
+    const int64_t S = config.image_encoder.image_size;
+    const reel_make how = {.dtype = g->image_dtype, .filled = measured};
+    if (measured && config.image_encoder.num_hidden_layers > 2)
+        config.image_encoder.num_hidden_layers = 2; /* all but the last are run */
+    reel_params *params = NULL;
+    reel_look look = {0};
+    float *pixels = measured ? reel_calloc(g->env, 3 * S * S, sizeof *pixels, "sample") : NULL;
+    if (measured && !pixels) return REEL_E_NOMEM;
+    reel_status status = reel_predict_make(g->env, &config, how, &params);
+    if (status == REEL_OK) {
+        const reel_image_encoder encoder = {.config = &config.image_encoder,
+                                            .params = params,
+                                            .table = g->backend.table,
+                                            .compute =
+                                                g->image_dtype == REEL_BF16 ? REEL_BF16 : REEL_F32};
+        status = reel_condition_plan_look(g->env, &encoder, pixels, &look);
+    }
+    if (status == REEL_OK && measured) status = reel_rates_measure(g->env, look.plan, rates);
+    if (status == REEL_OK && !measured) *seconds = reel_rates_predict(rates, look.plan);
+    reel_condition_unplan_look(&look);
+    reel_params_free(&params);
+    reel_free(g->env, pixels);
+    return status;
+}
+
+/* Adds what looking at the picture takes to what encoding it does. */
+static reel_status predict_look_s(const reel_generate *g, reel_generate_cost *cost) {
+    reel_rates rates = {0};
+    double seconds = 0;
+    if (!g->task.condition ||
+        !reel_generate_config(g, REEL_COMPONENT_TRANSFORMER)->transformer.image_dim)
+        return REEL_OK;
+    reel_status status = look_at_picture(g, true, &rates, &seconds);
+    if (status == REEL_OK) status = look_at_picture(g, false, &rates, &seconds);
+    cost->encode_s += seconds;
     return status;
 }
 
@@ -347,5 +392,6 @@ reel_status reel_predict_time(reel_generate *g, reel_generate_cost *cost) {
     reel_status status = predict_text_s(g, cost);
     if (status == REEL_OK) status = predict_denoise_s(g, cost);
     if (status == REEL_OK) status = reel_predict_vae_s(g, cost);
+    if (status == REEL_OK) status = predict_look_s(g, cost);
     return status;
 }

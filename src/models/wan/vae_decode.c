@@ -144,8 +144,6 @@ static reel_var double_and_go_on(reel_nn *nn, const reel_vae_context *c, reel_va
 static reel_var by_frame(reel_nn *nn, const reel_vae_context *c, reel_var x, int number,
                          rest_of *rest) {
     reel_var frame[REEL_WAN_VAE_AT_ONCE];
-    reel_vae_context single = *c;
-    single.single = true;
     const int first_cache = c->caches->next;
     const reel_vae_edges before = reel_vae_edges_now(c);
     const int64_t n = reel_vae_size(nn, x, FRAMES);
@@ -153,7 +151,7 @@ static reel_var by_frame(reel_nn *nn, const reel_vae_context *c, reel_var x, int
     for (int64_t i = 0; i < n; i++) {
         c->caches->next = first_cache;
         if (c->edges) *c->edges = before;
-        frame[i] = rest(nn, &single, frame[i], number);
+        frame[i] = rest(nn, c, frame[i], number);
     }
     return reel_concat(nn->tape, frame, (int)n, FRAMES);
 }
@@ -165,7 +163,7 @@ static reel_var double_up(reel_nn *nn, const reel_vae_context *c, reel_var h, re
     begin_doubling(nn, c, l);
     if (l->temporal) h = double_frames(nn, c, h);
     const bool residual = c->config->is_residual;
-    const bool alone = !residual && !c->single && doubles_alone(nn, c, h, l->next_O);
+    const bool alone = !residual && doubles_alone(nn, c, h, l->next_O);
     if (!alone) h = double_all_edges(nn, c, h, l->next_O); /* [B,F,H,W,*] */
     end_doubling(nn);
     if (alone) return by_frame(nn, c, h, l->number, double_and_go_on);
@@ -186,7 +184,7 @@ static reel_var levels_from(reel_nn *nn, const reel_vae_context *c, reel_var x, 
     x = reel_vae_trim(nn, c, x, reach(g, number));
     const int64_t elements =
         reel_vae_size(nn, x, 2) * reel_vae_size(nn, x, 3) * reel_vae_size(nn, x, CHANNELS);
-    if (!c->single && reel_vae_one_by_one(c, reel_vae_size(nn, x, FRAMES), elements))
+    if (reel_vae_one_by_one(c, reel_vae_size(nn, x, FRAMES), elements))
         return by_frame(nn, c, x, number, levels_from);
     const reel_vae_edges from = reel_vae_edges_now(c);
     reel_nn_begin(nn, "up_blocks.%d", number);

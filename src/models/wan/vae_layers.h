@@ -23,7 +23,6 @@ typedef struct reel_vae_context {
     const reel_wan_vae_config *config;
     reel_wan_vae_caches *caches; /* NULL: nothing is carried on */
     bool first;                  /* nothing came before */
-    bool single;                 /* within a piece whose frames are made one by one */
     reel_vae_edges *edges;       /* follows the layers; NULL: frames are whole */
 } reel_vae_context;
 

@@ -39,7 +39,7 @@ typedef struct reel_wan_vae_stream_options {
     reel_status (*tick)(void *context, double done);
     void *tick_context;
     bool raw;            /* latents as the model has them, not normalised */
-    int64_t single_from; /* as in reel_wan_vae_caches; 0: where it pays */
+    int64_t single_from; /* as in reel_wan_vae_caches; 0: where it pays, in bands sooner */
 } reel_wan_vae_stream_options;
 
 /* What a stream holds while it runs. */
