@@ -57,7 +57,7 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     small="--size 32x32 --frames 17 --prompts 2 --steps 2 --fps 2"
     tasks="--model $work/dit/model $small --only tasks --drift-seconds 10 --drift-clips 1"
     expect 0 "$REEL" eval $tasks --judge "$work/judge/judge" --json "$work/a.json"
-    for word in animate "first frame kept" motion "points below it" extend "seam <= 1.5" \
+    for word in animate "first frame kept" motion "pulse of vae" "points below it" extend "seam <= 1.5" \
         "both kept" connect loop "asked changes" "others stay" "outside kept" "last 5 s" \
         "answers that change"; do
         out_has "$word"
