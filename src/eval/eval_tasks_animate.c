@@ -17,11 +17,12 @@ static const double least_below_db = 1;
 static const double least_moved = 0.015;
 
 typedef struct animate {
-    float *latents;        /* of a clip */
-    double first[2];       /* sums of PSNR: of the task, of the autoencoder */
-    int64_t kept, n;       /* clips */
-    int64_t asked_to_move; /* of them */
-    int64_t moves[2];      /* made, real */
+    float *latents;                    /* of a clip */
+    double first[2];                   /* sums of PSNR: of the task, of the autoencoder */
+    int64_t kept, n;                   /* clips */
+    int64_t asked_to_move;             /* of them */
+    int64_t moves[2];                  /* made, real */
+    reel_pulse pulse, coded, rendered; /* of what is made, of the autoencoder alone, of renders */
     reel_tasks_score score, text, real;
 } animate;
 
@@ -38,9 +39,10 @@ static reel_status own_psnr(reel_tasks *t, animate *a, double *psnr) {
     reel_eval *e = t->e;
     reel_status status = reel_eval_model_encode(e->model, e->real, a->latents);
     if (status == REEL_OK) status = reel_eval_model_decode(e->model, a->latents, t->real);
-    if (status == REEL_OK)
-        *psnr = reel_psnr(reel_mean_square(t->real, e->real, e->size.width * e->size.height * 3));
-    return status;
+    if (status != REEL_OK) return status;
+    *psnr = reel_psnr(reel_mean_square(t->real, e->real, e->size.width * e->size.height * 3));
+    reel_pulse_add(&a->coded, t->real, &e->size, reel_eval_model_factor_t(e->model));
+    return REEL_OK;
 }
 
 static reel_status judge(reel_tasks *t, animate *a, const reel_prompt *p, int64_t i) {
@@ -60,6 +62,8 @@ static void count(const reel_eval *e, animate *a, const reel_prompt *p, double o
     a->first[1] += own;
     a->kept += first >= own - least_below_db;
     a->n++;
+    reel_pulse_add(&a->pulse, e->made, &e->size, reel_eval_model_factor_t(e->model));
+    reel_pulse_add(&a->rendered, e->real, &e->size, reel_eval_model_factor_t(e->model));
     if (!asks_for_motion(p)) return;
     a->asked_to_move++;
     a->moves[0] += reel_moved_share(e->made, &e->size) >= least_moved;
@@ -101,6 +105,12 @@ static reel_status report(reel_tasks *t, const animate *a) {
         status = reel_tasks_share(t, group, "first frame kept", a->kept, -1, a->n);
     if (status == REEL_OK)
         status = reel_tasks_share(t, group, "motion", a->moves[0], a->moves[1], a->asked_to_move);
+    const double rendered = reel_pulse_ratio(&a->rendered);
+    if (status == REEL_OK)
+        status = reel_tasks_value(t, group, "pulse", reel_pulse_ratio(&a->pulse), rendered, a->n);
+    if (status == REEL_OK)
+        status =
+            reel_tasks_value(t, group, "pulse of vae", reel_pulse_ratio(&a->coded), rendered, a->n);
     if (status != REEL_OK || !a->score.asked) return status;
     status =
         reel_tasks_share(t, group, "judged right", a->score.right, a->real.right, a->score.asked);

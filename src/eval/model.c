@@ -176,6 +176,9 @@ bool reel_eval_model_generates(const reel_eval_model *m) {
 int64_t reel_eval_model_factor_s(const reel_eval_model *m) {
     return reel_wan_vae_factor_s(vae_of(m));
 }
+int64_t reel_eval_model_factor_t(const reel_eval_model *m) {
+    return reel_wan_vae_factor_t(vae_of(m));
+}
 int64_t reel_eval_model_latents(const reel_eval_model *m) {
     return vae_of(m)->z_dim * m->f * m->h * m->w;
 }

@@ -34,6 +34,8 @@ void reel_eval_model_close(reel_eval_model **model);
 bool reel_eval_model_generates(const reel_eval_model *model);
 /* Edge of a latent in pixels. */
 int64_t reel_eval_model_factor_s(const reel_eval_model *model);
+/* Frames of a latent frame behind the first. */
+int64_t reel_eval_model_factor_t(const reel_eval_model *model);
 /* Elements of a clip's latents: z f h w. */
 int64_t reel_eval_model_latents(const reel_eval_model *model);
 

@@ -50,6 +50,23 @@ reel_status reel_seam_measure(reel_env *env, const uint8_t *rgb, const reel_buck
     return REEL_OK;
 }
 
+/* ---- pulses ---- */
+
+void reel_pulse_add(reel_pulse *p, const uint8_t *rgb, const reel_bucket *size, int64_t period) {
+    const int64_t bytes = size->width * size->height * 3;
+    for (int64_t f = 1; f < size->frames; f++) {
+        const double step = reel_step(rgb + (f - 1) * bytes, rgb + f * bytes, bytes);
+        const bool first = (f - 1) % period == 0;
+        *(first ? &p->onto : &p->within) += step;
+        *(first ? &p->n_onto : &p->n_within) += 1;
+    }
+}
+
+double reel_pulse_ratio(const reel_pulse *p) {
+    if (!p->n_onto || !p->n_within || !(p->within > 0)) return 1;
+    return p->onto / (double)p->n_onto / (p->within / (double)p->n_within);
+}
+
 /* ---- motion ---- */
 
 /* The sum over 3 x 3 pixels around (x,y), not at an edge, of the differences in channel c. */

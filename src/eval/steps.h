@@ -20,6 +20,18 @@ REEL_MUST_USE reel_status reel_seam_measure(reel_env *env, const uint8_t *rgb,
                                             const reel_bucket *size, const int64_t *joint,
                                             int n_joints, double *seam);
 
+/* Steps of clips that were made `period` frames at a time, behind their first frame: those onto the
+ * first frame of a piece, and the others. */
+typedef struct reel_pulse {
+    double onto, within; /* sums */
+    int64_t n_onto, n_within;
+} reel_pulse;
+
+/* Adds a clip's. */
+void reel_pulse_add(reel_pulse *pulse, const uint8_t *rgb, const reel_bucket *size, int64_t period);
+/* How much larger the former are on average; 1 when nothing moves, or a piece has one frame. */
+double reel_pulse_ratio(const reel_pulse *pulse);
+
 /* The largest share of pixels, of any later frame, that differ from the first frame: by more than
  * an eighth of the range in some channel, after a mean over 3 x 3 that takes noise away. */
 double reel_moved_share(const uint8_t *rgb, const reel_bucket *size);

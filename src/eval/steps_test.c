@@ -72,6 +72,22 @@ static void test_seam_refuses_joints_outside(void **state) {
     reel_env_free(&env);
 }
 
+static void test_pulse_is_the_step_from_piece_to_piece(void **state) {
+    (void)state;
+    static uint8_t rgb[F * FRAME];
+    reel_pulse p = {0};
+    near(reel_pulse_ratio(&p), 1);
+    fill(rgb,
+         (const uint8_t[F]){10, 16, 18, 20, 26, 28, 30, 36}); /* pieces of 3 behind the first */
+    reel_pulse_add(&p, rgb, &size, 3);
+    near(reel_pulse_ratio(&p), 3);
+    reel_pulse_add(&p, rgb, &size, 3);
+    near(reel_pulse_ratio(&p), 3);
+    p = (reel_pulse){0};
+    reel_pulse_add(&p, rgb, &size, 1);
+    near(reel_pulse_ratio(&p), 1);
+}
+
 /* A white square of 4 x 4 on black that goes a pixel a frame to the right, in the last channel. */
 static void test_motion_is_what_leaves_the_first_frame(void **state) {
     (void)state;
@@ -114,6 +130,7 @@ int main(void) {
         cmocka_unit_test(test_seam_of_a_loop_is_the_step_to_the_first_frame),
         cmocka_unit_test(test_seam_of_what_stands_still),
         cmocka_unit_test(test_seam_refuses_joints_outside),
+        cmocka_unit_test(test_pulse_is_the_step_from_piece_to_piece),
         cmocka_unit_test(test_motion_is_what_leaves_the_first_frame),
         cmocka_unit_test(test_motion_is_not_noise),
         cmocka_unit_test(test_columns_are_compared_alone),

@@ -54,10 +54,10 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     err_has "name the folder of one"
 
     # The tasks of the canvas; without a judge, what needs none. Clips are kept on request.
-    small="--size 32x32 --frames 17 --prompts 2 --steps 2 --fps 2"
+    small="--size 32x32 --frames 17 --prompts 1 --steps 1 --fps 2"
     tasks="--model $work/dit/model $small --only tasks --drift-seconds 10 --drift-clips 1"
     expect 0 "$REEL" eval $tasks --judge "$work/judge/judge" --json "$work/a.json"
-    for word in animate "first frame kept" motion "points below it" extend "seam <= 1.5" \
+    for word in animate "first frame kept" motion "pulse of vae" "points below it" extend "seam <= 1.5" \
         "both kept" connect loop "asked changes" "others stay" "outside kept" "last 5 s" \
         "answers that change"; do
         out_has "$word"
@@ -74,7 +74,7 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
         ! grep -q "$word" "$work/out" || complain "no judge, but '$word' is measured"
     done
     for name in animate extend connect loop edit edit-masked extend-given; do
-        [ -s "$work/clips/0001-$name.mkv" ] || complain "$name was not kept"
+        [ -s "$work/clips/0000-$name.mkv" ] || complain "$name was not kept"
     done
     expect 1 "$REEL" eval $tasks --clips "$work/recipe.json/clips"
     err_has "recipe.json"
