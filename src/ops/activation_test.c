@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <math.h>
 
+#include "ops/elementwise.h"
 #include "support/op_check.h"
 
 static reel_var build(reel_tape *t, const reel_var *in, const void *context) {
@@ -54,6 +55,25 @@ static void test_activation_checks_at_odd_sizes(void **state) {
     }
 }
 
+/* Behind an op, so that the gradient comes in x's dtype, as inside a model. */
+static reel_var build_behind(reel_tape *t, const reel_var *in, const void *context) {
+    return reel_activate(t, reel_add(t, in[0], in[0]), *(const reel_activation *)context);
+}
+
+static void test_activation_gradient_of_a_temporary(void **state) {
+    (void)state;
+    for (int f = 0; f < 4; f++) {
+        op_case c = {.name = reel_activation_name(all[f]),
+                     .build = build_behind,
+                     .context = &all[f],
+                     .n_in = 1,
+                     .in = {{.dtype = REEL_BF16, .shape = REEL_SHAPE(113)}}};
+        op_check_kernels(&c);
+        c.in[0].shape = REEL_SHAPE(3, 16389);
+        op_check_kernels(&c);
+    }
+}
+
 static void test_activation_passes_nan_and_saturates(void **state) {
     (void)state;
     const float x[8] = {NAN, 1e30f, -1e30f, 90, -90, 1e-30f, -0.0f, INFINITY};
@@ -74,6 +94,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_activation_has_hand_values),
         cmocka_unit_test(test_activation_checks_at_odd_sizes),
+        cmocka_unit_test(test_activation_gradient_of_a_temporary),
         cmocka_unit_test(test_activation_passes_nan_and_saturates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
