@@ -318,8 +318,7 @@ typedef struct reel_generate_request {
                                       is above the first */
     const reel_curve_point *curve; /* [n_curve] of BLEND, at rising from 0 to 1 */
     int n_curve;
-    double
-        strength; /* of EDIT and BLEND: above 0, where nothing changes, to 1, where nothing stays */
+    double strength;  /* of EDIT and BLEND: the share of steps they take, above 0 to 1 */
     const char *mask; /* of EDIT: a picture or a clip, white where the clip changes; NULL:
                          everywhere */
 } reel_generate_request;
@@ -579,7 +578,7 @@ typedef struct reel_evaluate_options {
     int64_t prompts;   /* held-out prompts; vae, swap, physics and stereo take an eighth, at
                           least 8 */
     int64_t steps;     /* of the sampler */
-    double cfg_scale;  /* 1: no guidance */
+    double cfg_scale;  /* 1: no guidance; negative: the model's own */
     int64_t seed;
     int64_t frames, height, width; /* of clips when there is no judge, which has its own size */
     double fps;

@@ -41,7 +41,7 @@ reel_eval_options reel_eval_options_default(void) {
     return (reel_eval_options){.parts = REEL_EVAL_ALL,
                                .prompts = 500,
                                .steps = 20,
-                               .cfg_scale = 4,
+                               .cfg_scale = -1,
                                .seed = 1,
                                .frames = 33,
                                .height = 128,

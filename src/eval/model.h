@@ -17,7 +17,7 @@ typedef struct reel_eval_model_options {
     const reel_kernel_table *table; /* borrowed while the model is open */
     reel_bucket size;    /* of the clips: sides multiples of the model's, frames 1 + k factor_t */
     int64_t steps;       /* of the sampler */
-    double cfg_scale;    /* 1: no guidance */
+    double cfg_scale;    /* 1: no guidance; negative: the model's own */
     int64_t text_length; /* rows of text the transformer sees; 0: as the folder says */
 } reel_eval_model_options;
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "diffusion/schedule.h"
 #include "media/video_reader.h"
 #include "models/wan/vae.h"
 
@@ -568,8 +569,17 @@ static reel_status check_kept(reel_env *env, const reel_generate_request *r, con
     return REEL_OK;
 }
 
+/* A strength is a share of the schedule's steps, as diffusers counts it: half of them begin at a
+ * level that is the higher the more the model's shift spends on noise. */
+static void shift_levels(const reel_settings *s, reel_job *t) {
+    if (t->kind != REEL_TASK_EDIT && t->kind != REEL_TASK_BLEND) return;
+    for (int i = 0; i < t->n_inputs; i++)
+        t->input[i].level = reel_flow_shift(t->input[i].level, s->sampler.schedule.shift);
+}
+
 reel_status reel_task_place(reel_env *env, const reel_generate_request *r, const reel_settings *s,
                             reel_job *t) {
+    shift_levels(s, t);
     if (t->kind == REEL_TASK_GENERATE) return REEL_OK;
     if (t->kind == REEL_TASK_ANIMATE) return place_pictures(env, r, s, t);
     if (t->F != s->F)

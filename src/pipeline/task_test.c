@@ -80,6 +80,7 @@ static reel_status lay(rig *r) {
                                   .height = r->adjusted.height,
                                   .frames = frames,
                                   .F = 1 + (frames - 1) / 4};
+    r->settings.sampler.schedule.shift = 3;
     return reel_task_place(r->env, &r->adjusted, &r->settings, &r->task);
 }
 
@@ -231,14 +232,14 @@ static void test_task_connect_and_loop_have_something_on_both_sides(void **state
     assert_true(r->task.is_loop);
 }
 
-static void test_task_edit_takes_the_whole_clip_at_its_level(void **state) {
+static void test_task_edit_takes_the_whole_clip_at_a_shifted_level(void **state) {
     rig *r = *state;
     begin(r, REEL_TASK_EDIT, r->clip);
     refused(r, REEL_E_ARG, "strength");
     r->request.strength = 0.5;
     assert_int_equal(lay(r), REEL_OK);
     is_input(r, 0, r->clip, 0, 23, 0, 7);
-    assert_true(r->task.input[0].level == 0.5);
+    assert_true(r->task.input[0].level == 0.75); /* by a shift of 3: 3 x 0.5 / (1 + 2 x 0.5) */
     is_segment(r, 0, NULL, 0, 23);
     r->request.clip[0] = r->picture;
     refused(r, REEL_E_ARG, "is a picture");
@@ -370,7 +371,7 @@ int main(void) {
         cmocka_unit_test(test_task_forward_goes_on_behind_the_clip),
         cmocka_unit_test(test_task_backward_ends_where_the_clip_begins),
         cmocka_unit_test(test_task_connect_and_loop_have_something_on_both_sides),
-        cmocka_unit_test(test_task_edit_takes_the_whole_clip_at_its_level),
+        cmocka_unit_test(test_task_edit_takes_the_whole_clip_at_a_shifted_level),
         cmocka_unit_test(test_task_connect_makes_as_many_frames_as_are_asked),
         cmocka_unit_test(test_task_long_ones_begin_with_a_windows_context),
         cmocka_unit_test(test_task_backward_goes_in_steps_of_a_window),

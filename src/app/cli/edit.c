@@ -20,10 +20,11 @@ static const reel_option options[] = {
 static const reel_usage usage = {
     .command = "edit",
     .summary = "Change a clip by a prompt",
-    .details = "The clip is noised up to --strength and denoised to the prompt. Length, size and "
-               "rate are the\nclip's; the size is rounded to what the model makes. A mask keeps "
-               "what is black in it, in steps\nof the model's patches. The model must take a noise "
-               "level for each token.",
+    .details =
+        "The clip is noised, and denoised to the prompt by the last steps: --strength is their "
+        "share of all.\nLength, size and rate are the clip's; the size is rounded to what the "
+        "model makes. A mask keeps what\nis black in it, in steps of the model's patches. The "
+        "model must take a noise level for each token.",
     .operands = "CLIP",
     .min_operands = 1,
     .max_operands = 1,

@@ -49,8 +49,7 @@ static const reel_option options[] = {
      .kind = REEL_OPTION_COUNT},
     {.name = "cfg-scale",
      .value = "X",
-     .help = "guidance; 1: none",
-     .initial = "4",
+     .help = "guidance; 1: none; left out: the model's own",
      .max = 100,
      .offset = offsetof(eval_options, cfg_scale),
      .kind = REEL_OPTION_NUMBER},
@@ -157,7 +156,7 @@ static void print_line(void *context, const char *line) {
     printf("%s\n", line);
 }
 
-static int evaluate(const eval_options *o) {
+static int evaluate(const eval_options *o, const reel_parsed *parsed) {
     reel_env *env;
     if (!reel_command_env_with(&usage, (int)o->threads, &env)) return REEL_EXIT_FAILURE;
     bool terminal = isatty(STDERR_FILENO) == 1;
@@ -171,7 +170,7 @@ static int evaluate(const eval_options *o) {
     e.isa = o->isa;
     e.prompts = o->prompts;
     e.steps = o->steps;
-    e.cfg_scale = o->cfg_scale;
+    if (reel_option_given(&usage, parsed, "cfg-scale")) e.cfg_scale = o->cfg_scale;
     e.seed = o->seed;
     e.frames = o->frames;
     e.width = o->size.width;
@@ -201,7 +200,7 @@ static int run(int argc, const char *const *argv) {
         fprintf(stderr, "reel eval: wanted --model DIR: the folder to measure\n");
         return REEL_EXIT_USAGE;
     }
-    return evaluate(&o);
+    return evaluate(&o, &parsed);
 }
 
 const reel_command reel_command_eval = {.usage = &usage, .run = run};
