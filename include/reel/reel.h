@@ -596,8 +596,8 @@ typedef struct reel_evaluate_options {
     void *context;
 } reel_evaluate_options;
 
-/* 500 prompts, 20 steps, guidance 4, seed 1, 33 frames of 128 x 128 at 8 fps, 2 long videos of 20
- * seconds. */
+/* 500 prompts, 20 steps, the model's own guidance, seed 1, 33 frames of 128 x 128 at 8 fps, 2 long
+ * videos of 20 seconds. */
 REEL_API reel_evaluate_options reel_evaluate_options_default(void);
 
 /* Measures a model on the held-out part of reel's own world; what can be is measured on real

@@ -42,7 +42,7 @@ typedef struct reel_eval_options {
     unsigned parts;  /* of reel_eval_part */
     int64_t prompts; /* judge and tasks; the other parts take an eighth of them, at least 8 */
     int64_t steps;
-    double cfg_scale;
+    double cfg_scale; /* negative: the model's own */
     uint64_t seed;
     int64_t frames, height, width; /* without a judge, which has its own size */
     double fps;
@@ -57,8 +57,8 @@ typedef struct reel_eval_options {
     void *context;
 } reel_eval_options;
 
-/* 500 prompts, 20 steps, guidance 4, seed 1, 33 frames of 128 x 128 at 8 fps, all parts; 2 long
- * videos of 20 seconds. */
+/* 500 prompts, 20 steps, the model's own guidance, seed 1, 33 frames of 128 x 128 at 8 fps, all
+ * parts; 2 long videos of 20 seconds. */
 reel_eval_options reel_eval_options_default(void);
 
 /* Measures and adds rows to the report. Parts that the folder cannot give are left out when all
