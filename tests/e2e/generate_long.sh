@@ -1,5 +1,6 @@
-# After denoising a minute of video needs no more memory than five seconds: the run that only decodes
-# is measured, which is what is left of one that was killed when its decoding began.
+# After denoising two minutes of video need no more memory than five seconds: the run that only decodes
+# is measured, which is what is left of one that was killed when its decoding began. The latents
+# and the video encoder's threads make up to 4 MiB of difference; frames that were kept would be 17.
 . tests/e2e/lib.sh
 . tests/e2e/tiny_model.sh
 
@@ -24,9 +25,9 @@ decode_peak() {
 }
 decode_peak 5
 short=$peak
-decode_peak 60
-echo "decoding: 5 s $short MiB, 60 s $peak MiB"
-[ "$peak" -le $((short + 3)) ] || complain "5 s are decoded in $short MiB, 60 s in $peak"
+decode_peak 120
+echo "decoding: 5 s $short MiB, 120 s $peak MiB"
+[ "$peak" -le $((short + 8)) ] || complain "5 s are decoded in $short MiB, 120 s in $peak"
 frames=$(ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames -of csv=p=0 "$out")
-[ "$frames" = 481 ] || complain "60 s have $frames frames, wanted 481"
+[ "$frames" = 961 ] || complain "120 s have $frames frames, wanted 961"
 finish
