@@ -7,6 +7,7 @@
 #include "data/depth.h"
 #include "data/questions.h"
 #include "world/caption.h"
+#include "world/cells.h"
 #include "world/render.h"
 
 _Static_assert((int)REEL_SOURCE_TRAIN == (int)REEL_SPLIT_TRAIN &&
@@ -26,17 +27,21 @@ static reel_status scene_of(reel_env *env, const reel_world_source *source, int6
     return reel_scene_sample(env, &options, scene);
 }
 
+static reel_view view_of(const reel_world_source *source, const reel_bucket *size) {
+    return (reel_view){.width = (int)size->width,
+                       .height = (int)size->height,
+                       .frames = (int)size->frames,
+                       .fps = source->fps};
+}
+
 reel_status reel_world_source_eye(reel_env *env, const reel_world_source *source, int64_t index,
                                   const reel_bucket *size, float eye_m, uint8_t *rgb,
                                   float *nearness) {
     reel_scene scene;
     reel_status status = scene_of(env, source, index, size, &scene);
     if (status != REEL_OK) return status;
-    const reel_view view = {.width = (int)size->width,
-                            .height = (int)size->height,
-                            .frames = (int)size->frames,
-                            .fps = source->fps,
-                            .stereo_m = eye_m};
+    reel_view view = view_of(source, size);
+    view.stereo_m = eye_m;
     status = reel_scene_render(env, &scene, &view, rgb, NULL, nearness);
     const int64_t frame = size->width * size->height;
     for (int64_t f = 0; nearness && status == REEL_OK && f < size->frames; f++) {
@@ -110,6 +115,18 @@ static reel_status caption(reel_env *env, void *context, int64_t index, const re
     return reel_world_source_caption(env, context, index, size, chinese, variant, text);
 }
 
+static reel_status objects(reel_env *env, void *context, int64_t index, const reel_bucket *size,
+                           const reel_source_cells *wanted, uint8_t *out) {
+    const reel_world_source *world = context;
+    const reel_view view = view_of(world, size);
+    const reel_cells cells = {
+        .frames = (int)wanted->frames, .size = (int)wanted->size, .layers = (int)wanted->layers};
+    reel_scene scene;
+    const reel_status status = scene_of(env, world, index, size, &scene);
+    if (status == REEL_OK) reel_scene_cells(&scene, &view, &cells, out);
+    return status;
+}
+
 /* A group has one size, so that a plan serves all of it. */
 static int64_t bucket(void *context, const reel_bucket *buckets, int64_t n, int64_t group,
                       int64_t index) {
@@ -132,6 +149,7 @@ reel_source reel_source_of_world(const reel_world_source *world) {
                          .noun = "rendered",
                          .pixels = pixels,
                          .caption = caption,
+                         .objects = objects,
                          .bucket = bucket,
                          .group = group_at};
 }

@@ -63,6 +63,12 @@ typedef struct reel_source_group {
     char name[REEL_SOURCE_NAME_BYTES]; /* of that file, without folder and extension */
 } reel_source_group;
 
+/* Cells of a clip: boxes of `frames` frames (but the first frame is a layer of its own) by `size`
+ * pixels squared; `layers` of them from the beginning on. */
+typedef struct reel_source_cells {
+    int64_t frames, size, layers;
+} reel_source_cells;
+
 typedef struct reel_source {
     void *context;    /* of the functions; borrowed */
     int64_t n_clips;  /* 0: endless */
@@ -74,6 +80,10 @@ typedef struct reel_source {
     /* As reel_world_source_caption; "" when the clip has none. */
     reel_status (*caption)(reel_env *env, void *context, int64_t index, const reel_bucket *size,
                            bool chinese, uint64_t variant, char *text);
+    /* Where the objects of clip `index` are: out u8 [layers,h,w], 1 for the cells that an object
+     * may touch. NULL: nobody knows. Any thread. */
+    reel_status (*objects)(reel_env *env, void *context, int64_t index, const reel_bucket *size,
+                           const reel_source_cells *cells, uint8_t *out);
     /* Which of n buckets clip `index` has, alone and as a member of group `group` (-1: alone). */
     int64_t (*bucket)(void *context, const reel_bucket *bucket, int64_t n, int64_t group,
                       int64_t index);

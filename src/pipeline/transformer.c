@@ -15,8 +15,8 @@ struct reel_transformer {
     float *x;           /* [2,in,F,h,w] */
     float *text;        /* [n_texts,X,text_dim] */
     float *image;       /* [2,Y,image_dim]; NULL: none */
-    float *t;           /* [n_groups] */
-    int32_t *map;       /* [2,T]: group of each token */
+    float *t;           /* [2,n_groups] */
+    int32_t *map;       /* [2,T]: level of each token */
     int32_t *positions; /* [T,3] */
 
     int n_rows; /* of the plan; 0: none */
@@ -87,7 +87,7 @@ static reel_status allocate(reel_transformer *m) {
     if (image) m->image = reel_calloc(m->env, 2 * image, sizeof *m->image, tag_transformer);
     if (image && !m->image) return REEL_E_NOMEM;
     m->text = reel_calloc(m->env, m->n_texts * text, sizeof *m->text, tag_transformer);
-    m->t = reel_calloc(m->env, o->n_groups, sizeof *m->t, tag_transformer);
+    m->t = reel_calloc(m->env, 2 * o->n_groups, sizeof *m->t, tag_transformer);
     m->map = reel_calloc(m->env, 2 * m->T, sizeof *m->map, tag_transformer);
     m->positions = reel_calloc(m->env, 3 * m->T, sizeof *m->positions, tag_transformer);
     if (!m->x || !m->text || !m->t || !m->map || !m->positions) return REEL_E_NOMEM;
@@ -151,6 +151,11 @@ int64_t reel_transformer_tokens(const reel_transformer *m) {
 
 /* ---- the plan ---- */
 
+/* Rows share their levels, unless levels know their row's text. */
+static int64_t levels(const reel_transformer *m, int64_t B) {
+    return m->o.n_groups * (m->o.config->pooled_text ? B : 1);
+}
+
 static reel_var record(reel_transformer *m, reel_tape *tape, int64_t B) {
     const reel_transformer_options *o = &m->o;
     const reel_wan_dit_config *c = o->config;
@@ -160,7 +165,7 @@ static reel_var record(reel_transformer *m, reel_tape *tape, int64_t B) {
     reel_wan_dit_input input = {
         .positions =
             reel_tape_input(tape, REEL_I32, REEL_SHAPE(m->T, 3), "positions", m->positions),
-        .t = reel_tape_input(tape, REEL_F32, REEL_SHAPE(o->n_groups), "t", m->t),
+        .t = reel_tape_input(tape, REEL_F32, REEL_SHAPE(levels(m, B)), "t", m->t),
         .text = reel_tape_input(tape, REEL_F32, REEL_SHAPE(B, o->text_length, c->text_dim), "text",
                                 m->text)};
     if (c->image_dim)
@@ -205,15 +210,17 @@ reel_status reel_transformer_plan(reel_transformer *m, int n_rows, reel_plan **p
 
 /* ---- an evaluation ---- */
 
-/* The group of each token: that of the first position of its patch. */
+/* The level of each token: that of the first position of its patch. */
 static void map_tokens(reel_transformer *m, const int32_t *group) {
     const reel_transformer_options *o = &m->o;
+    const int32_t second = o->config->pooled_text ? o->n_groups : 0; /* row's first level */
     const int64_t *patch = o->config->patch_size;
     for (int64_t i = 0; i < m->T; i++) {
         const int32_t *at = m->positions + 3 * i;
         const int64_t position =
             (at[0] * patch[0] * o->h + at[1] * patch[1]) * o->w + at[2] * patch[2];
-        m->map[i] = m->map[m->T + i] = group[position];
+        m->map[i] = group[position];
+        m->map[m->T + i] = second + group[position];
     }
 }
 
@@ -238,7 +245,7 @@ reel_status reel_transformer_evaluate(void *context, const reel_denoise_query *q
     for (int i = 0; i < n_rows; i++)
         memcpy(m->x + i * m->in_elements, q->x, (size_t)m->out_elements * sizeof *m->x);
     for (int g = 0; g < q->n_groups; g++)
-        m->t[g] = (float)q->timestep[g];
+        m->t[g] = m->t[q->n_groups + g] = (float)q->timestep[g];
     map_tokens(m, q->group);
     reel_status status = fit_plan(m, n_rows);
     if (status == REEL_OK) status = reel_plan_run(m->plan, NULL);

@@ -235,17 +235,36 @@ static void query(reel_denoise_query *q, const float *x, const int32_t *group, i
         .x = x, .group = group, .n_groups = n_groups, .timestep = timestep, .guided = guided};
 }
 
+/* Gives the rig's transformer what pooled text goes through; second: of its second layer. */
+static void pool_text(rig *r, float second) {
+    static float first_weight[24 * 24], second_weight[24 * 24], bias[24];
+    const char *const name[] = {"linear_1.weight", "linear_1.bias", "linear_2.weight",
+                                "linear_2.bias"};
+    float *const data[] = {first_weight, bias, second_weight, bias};
+    for (int i = 0; i < 24 * 24; i++) {
+        first_weight[i] = 0.1f * (float)(i % 7 - 3);
+        second_weight[i] = second * (float)(i % 5 - 2);
+    }
+    for (int i = 0; i < 4; i++) {
+        char full[64];
+        snprintf(full, sizeof full, "condition_embedder.pooled_embedder.%s", name[i]);
+        must(r, reel_params_set(r->transformer, full, REEL_F32,
+                                i % 2 ? REEL_SHAPE(24) : REEL_SHAPE(24, 24), data[i]));
+    }
+    r->dit.pooled_text = true;
+}
+
 /* Two levels that are equal give what one level gives, and the guided batch what two single ones
  * do. */
-static void test_transformer_levels_and_rows_are_independent(void **state) {
-    (void)state;
+static void levels_and_rows_are_independent(bool pooled) {
     rig r;
     open_rig(&r, 1);
     encode(&r);
+    if (pooled) pool_text(&r, 1);
     const float *x = golden_input(&r.g, "noise").data;
     int32_t group[F * H * W] = {0};
     const double same[2] = {700, 700}, apart[2] = {700, 0};
-    float one[N], both[2][N], two[N], clean_first[N];
+    float one[N], both[2][N], two[N], guided[2][N], clean_first[N];
     reel_denoise_query q;
     reel_transformer *m = new_transformer(&r, 1, NULL, NULL);
     query(&q, x, group, 1, same, false);
@@ -260,14 +279,46 @@ static void test_transformer_levels_and_rows_are_independent(void **state) {
     m = new_transformer(&r, 2, NULL, NULL);
     query(&q, x, group, 2, same, false);
     must(&r, reel_transformer_evaluate(m, &q, two, NULL));
+    query(&q, x, group, 2, same, true);
+    must(&r, reel_transformer_evaluate(m, &q, guided[0], guided[1]));
     query(&q, x, group, 2, apart, false);
     must(&r, reel_transformer_evaluate(m, &q, clean_first, NULL));
     query(&q, x, group, 1, apart, false);
     assert_int_equal(reel_transformer_evaluate(m, &q, two, NULL), REEL_E_ARG);
     reel_transformer_free(&m);
     assert_true(reel_relative_l2(REEL_F32, two, one, N) < 1e-6);
+    for (int i = 0; i < 2; i++)
+        assert_true(reel_relative_l2(REEL_F32, guided[i], both[i], N) < 1e-6);
     assert_true(reel_relative_l2(REEL_F32, clean_first, one, N) > 1e-3);
     close_rig(&r);
+}
+
+static void test_transformer_levels_and_rows_are_independent(void **state) {
+    (void)state;
+    levels_and_rows_are_independent(false);
+    levels_and_rows_are_independent(true);
+}
+
+/* What pooled text adds is nothing while its last layer is zero, and something after. */
+static void test_transformer_pooled_text_begins_with_nothing(void **state) {
+    (void)state;
+    float out[3][N];
+    for (int i = 0; i < 3; i++) {
+        rig r;
+        open_rig(&r, 1);
+        encode(&r);
+        if (i) pool_text(&r, i == 1 ? 0 : 1);
+        const int32_t group[F * H * W] = {0};
+        const double t = 700;
+        reel_denoise_query q;
+        query(&q, golden_input(&r.g, "noise").data, group, 1, &t, false);
+        reel_transformer *m = new_transformer(&r, 1, NULL, NULL);
+        must(&r, reel_transformer_evaluate(m, &q, out[i], NULL));
+        reel_transformer_free(&m);
+        close_rig(&r);
+    }
+    assert_memory_equal(out[1], out[0], sizeof out[0]);
+    assert_true(reel_relative_l2(REEL_F32, out[2], out[0], N) > 1e-2);
 }
 
 /* A model that gives x0 answers with the velocity that leads there, each position at its level. */
@@ -463,6 +514,7 @@ int main(void) {
         cmocka_unit_test(test_text_rows_refuse_an_id_outside_the_vocabulary),
         cmocka_unit_test(test_pipeline_reproduces_the_reference_from_ids_to_pixels),
         cmocka_unit_test(test_transformer_levels_and_rows_are_independent),
+        cmocka_unit_test(test_transformer_pooled_text_begins_with_nothing),
         cmocka_unit_test(test_transformer_of_samples_gives_velocities),
         cmocka_unit_test(test_transformer_stops_between_records),
         cmocka_unit_test(test_transformer_refuses_what_does_not_fit),

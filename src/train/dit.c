@@ -89,9 +89,11 @@ static reel_status open_rows(reel_dit_trainer *r) {
                             .z = r->z,
                             .patch = r->dit.patch_size[1],
                             .planes = reel_wan_dit_has_planes(&r->dit),
-                            .objective = r->objective};
+                            .objective = r->objective,
+                            .object_weight = (float)o->dit.object_weight};
     reel_status status = reel_row_init(r->env, &row, &r->train.row);
     row.T = held_tokens(r);
+    row.object_weight = 1;
     row.N = r->held_clips;
     if (status == REEL_OK) status = reel_row_init(r->env, &row, &r->look.row);
     return status;

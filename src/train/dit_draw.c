@@ -89,6 +89,17 @@ static reel_status draw_caption(reel_dit_trainer *r, reel_row *row, int64_t k, u
     return status == REEL_OK ? reel_dit_set_caption(r, row, k, text) : status;
 }
 
+/* Where the objects of clip k are, when that matters and somebody knows. */
+static reel_status place_objects(reel_dit_trainer *r, reel_row *row, int64_t k) {
+    const reel_latent_clip *c = &row->clip[k].latent;
+    const reel_latents_encoder e = reel_clip_encoder_latents(r->encoder);
+    const reel_source_cells cells = {
+        .frames = e.factor_t, .size = e.factor_s * row->patch, .layers = c->f};
+    const reel_source *s = &r->material.train;
+    if (!s->objects || row->object_weight == 1) return REEL_OK;
+    return s->objects(r->env, s->context, c->index, c->size, &cells, reel_row_objects(row, k));
+}
+
 /* Micro-step k of the step under way. */
 reel_status reel_dit_fill_row(void *context, int64_t k) {
     reel_dit_rows *p = context;
@@ -109,7 +120,8 @@ reel_status reel_dit_fill_row(void *context, int64_t k) {
                                (uint64_t)((width + 3) / 4 * 4);
         reel_row_add(row, &c, draw_level(r, at, n), draw_known(r, at, c.f), noise);
         room -= n;
-        status = draw_caption(r, row, i, at);
+        status = place_objects(r, row, i);
+        if (status == REEL_OK) status = draw_caption(r, row, i, at);
     }
     if (status == REEL_OK) reel_row_fill(row, (uint64_t)r->recipe->run.seed);
     return status;

@@ -39,8 +39,9 @@ static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn) {
         .map = reel_tape_input(t, REEL_I32, REEL_SHAPE(T), "level of token", row->map),
         .text = record_text(r, row, nn),
         .offsets = reel_tape_input(t, REEL_I32, REEL_SHAPE(row->N + 2), "offsets", row->offsets),
-        .text_offsets = reel_tape_input(t, REEL_I32, REEL_SHAPE(row->N + 2), "text offsets",
-                                        row->text_offsets)};
+        .text_offsets =
+            reel_tape_input(t, REEL_I32, REEL_SHAPE(row->N + 2), "text offsets", row->text_offsets),
+        .n_texts = row->N};
     const reel_var tokens =
         reel_tape_input(t, REEL_F32, REEL_SHAPE(1, T, width), "tokens", row->tokens);
     nn->lora_rank = r->recipe->dit.lora;
@@ -84,6 +85,7 @@ static void set_models(reel_dit_trainer *r) {
     r->dit.out_channels = outputs(r);
     r->dit.in_channels = r->z + (planes ? REEL_WAN_DIT_PLANES : 0);
     r->dit.text_dim = o->text.d_model;
+    r->dit.pooled_text = o->dit.pooled_text != 0;
     r->t5 = reel_t5_config_default();
     r->t5.vocab_size = reel_tokenizer_size(r->tokenizer);
     r->t5.d_model = o->text.d_model;
@@ -104,6 +106,7 @@ static reel_status read_models(reel_dit_trainer *r) {
                          "%s: has no %s, wanted a whole model folder to go on from",
                          r->recipe->dit.init, dit ? "text_encoder" : "transformer");
     r->dit = dit->transformer;
+    if (r->recipe->dit.pooled_text) r->dit.pooled_text = true; /* it may be given one */
     r->t5 = t5->text_encoder;
     return REEL_OK;
 }

@@ -94,6 +94,8 @@ typedef struct reel_recipe {
         double short_fraction;            /* of samples that are cut to their first frames */
         double image_fraction;            /* of samples that are their first frame alone */
         int64_t planes;                   /* 1: tokens are shown where they stand */
+        int64_t pooled_text;              /* 1: all of a text modulates, too */
+        double object_weight;             /* of tokens that show an object, others having 1 */
         double mask_fraction;             /* of samples some of whose frames are known */
         double caption_dropout;
         double chinese_fraction; /* of captions */

@@ -43,10 +43,12 @@ reel_status reel_row_init(reel_env *env, const reel_row_options *o, reel_row *ro
                       .C = C,
                       .patch = o->patch,
                       .objective = o->objective,
+                      .object_weight = o->object_weight > 0 ? o->object_weight : 1,
                       .clip = reel_calloc(env, N, sizeof *row->clip, tag),
                       .tokens = reel_calloc(env, T * C * P, sizeof(float), tag),
                       .target = reel_calloc(env, T * o->z * P, sizeof(float), tag),
                       .weight = reel_calloc(env, T, sizeof(float), tag),
+                      .objects = reel_calloc(env, T, 1, tag),
                       .level = reel_calloc(env, 2 * N, sizeof(float), tag),
                       .map = reel_calloc(env, T, sizeof(int32_t), tag),
                       .positions = reel_calloc(env, 3 * T, sizeof(int32_t), tag),
@@ -56,9 +58,9 @@ reel_status reel_row_init(reel_env *env, const reel_row_options *o, reel_row *ro
                       .key_mask = reel_calloc(env, N * X, 1, tag),
                       .text_mask = reel_calloc(env, N * X, sizeof(float), tag)};
     if (o->objective == REEL_OBJECTIVE_LEARNED && !init_learned(row)) return REEL_E_NOMEM;
-    const void *all[] = {row->clip,         row->tokens, row->target,    row->weight,
-                         row->level,        row->map,    row->positions, row->offsets,
-                         row->text_offsets, row->ids,    row->key_mask,  row->text_mask};
+    const void *all[] = {row->clip,     row->tokens,    row->target,  row->weight,       row->level,
+                         row->map,      row->positions, row->offsets, row->text_offsets, row->ids,
+                         row->key_mask, row->text_mask, row->objects};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!all[i]) return REEL_E_NOMEM;
     return REEL_OK;
@@ -68,7 +70,7 @@ void reel_row_deinit(reel_row *row) {
     void *all[] = {row->clip,     row->tokens,    row->target,  row->weight,       row->level,
                    row->map,      row->positions, row->offsets, row->text_offsets, row->ids,
                    row->key_mask, row->text_mask, row->middle,  row->half,         row->shift,
-                   row->least,    row->alphas};
+                   row->least,    row->alphas,    row->objects};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) reel_free(row->env, all[i]);
     *row = (reel_row){0};
@@ -86,6 +88,7 @@ static int64_t used(const reel_row *row) {
 
 void reel_row_clear(reel_row *row) {
     row->n = 0;
+    memset(row->objects, 0, (size_t)row->T);
     memset(row->ids, 0, (size_t)(row->N * row->X) * sizeof *row->ids);
     memset(row->key_mask, 0, (size_t)(row->N * row->X));
     memset(row->text_mask, 0, (size_t)(row->N * row->X) * sizeof *row->text_mask);
@@ -108,6 +111,10 @@ void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n) {
         row->key_mask[i * row->X + k] = 1;
         row->text_mask[i * row->X + k] = 1;
     }
+}
+
+uint8_t *reel_row_objects(reel_row *row, int64_t i) {
+    return row->objects + row->clip[i].first;
 }
 
 /* ---- filling ---- */
@@ -227,7 +234,7 @@ static void fill_clip(void *context, int64_t i, int lane) {
         float *into = row->tokens + token * row->C * p * p;
         fill_token(row, from, x->w, known ? clean : noised, into, target);
         fill_planes(row, x, y, at, into);
-        row->weight[token] = known ? 0 : weight;
+        row->weight[token] = known ? 0 : row->objects[token] ? weight * row->object_weight : weight;
         row->map[token] = (int32_t)(2 * i + known);
         row->positions[3 * token] = (int32_t)frame;
         row->positions[3 * token + 1] = (int32_t)y;

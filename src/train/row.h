@@ -56,11 +56,13 @@ typedef struct reel_row {
     int64_t T, N, X, z, patch; /* patch: of height and width; in time 1 */
     int64_t C;                 /* channels of tokens: z, and the planes of a place */
     reel_objective objective;
-    int64_t n;             /* clips */
-    reel_row_clip *clip;   /* [N] */
-    float *tokens;         /* [T,C P]: channels slowest */
-    float *target;         /* [T,P z]: channels fastest */
-    float *weight;         /* [T]: 0 where nothing is asked, else 1; of sample 1 / t^2 */
+    int64_t n;           /* clips */
+    reel_row_clip *clip; /* [N] */
+    float *tokens;       /* [T,C P]: channels slowest */
+    float *target;       /* [T,P z]: channels fastest */
+    float *weight;       /* [T]: 0 where nothing is asked, else 1; of sample 1 / t^2 */
+    uint8_t *objects;    /* [T]: not 0: weighs object_weight times as much */
+    float object_weight;
     float mean_weight;     /* of those that are asked; 0 when there are none */
     float *middle, *half;  /* [T]: of learned, log variance = middle + half v */
     float *shift, *least;  /* [T]: the moment is shift (eps - prediction)^2 + least */
@@ -82,6 +84,7 @@ typedef struct reel_row_options {
     int64_t patch;   /* divides the latent grids */
     bool planes;     /* tokens say where they stand (models/wan/dit.h) */
     reel_objective objective;
+    float object_weight; /* > 0: how much more the tokens of objects weigh; 0: as much as others */
 } reel_row_options;
 
 /* The caller deinits, whatever happened. */
@@ -99,6 +102,8 @@ bool reel_row_add(reel_row *row, const reel_latent_clip *latent, double t, uint6
                   uint64_t noise);
 /* The text of clip i: n ids, cut to X. */
 void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n);
+/* The tokens of clip i to be told where its objects are: [f,h,w], as reel_row.objects. */
+uint8_t *reel_row_objects(reel_row *row, int64_t i);
 /* Computes everything from the clips, over the threads of env. Noise: normal numbers of (seed,
  * stream "row noise", the clip's own indices). */
 void reel_row_fill(reel_row *row, uint64_t seed);

@@ -109,6 +109,27 @@ static void test_row_sample_weighs_errors_as_those_of_velocities(void **state) {
     close_fixture(&f);
 }
 
+static void test_row_objects_weigh_more_until_it_is_cleared(void **state) {
+    (void)state;
+    fixture f;
+    reel_row_options o = sizes;
+    o.objective = REEL_OBJECTIVE_SAMPLE;
+    o.object_weight = 3;
+    open_fixture_with(&f, &o);
+    reel_latent_clip shorter = f.clip;
+    shorter.f = 2;
+    for (int round = 0; round < 2; round++) {
+        reel_row_clear(&f.row);
+        reel_row_add(&f.row, &f.clip, 0.5, 0, 8);
+        reel_row_add(&f.row, &shorter, 0.25, 1, 80); /* its first frame is known: 6 tokens */
+        if (round == 0) memset(reel_row_objects(&f.row, 1), 1, 8);
+        reel_row_fill(&f.row, 1);
+        assert_true(f.row.weight[0] == 4 && f.row.weight[24] == 0);
+        assert_true(f.row.weight[30] == (round ? 16 : 48) && f.row.weight[32] == 16);
+    }
+    close_fixture(&f);
+}
+
 static void test_row_velocity_and_noise_give_the_data_back(void **state) {
     (void)state;
     for (int objective = REEL_OBJECTIVE_EPSILON; objective <= REEL_OBJECTIVE_V; objective++) {
@@ -218,6 +239,7 @@ int main(void) {
         cmocka_unit_test(test_row_tokens_are_patches_channels_slowest),
         cmocka_unit_test(test_row_flow_mixes_and_points_from_data_to_noise),
         cmocka_unit_test(test_row_sample_weighs_errors_as_those_of_velocities),
+        cmocka_unit_test(test_row_objects_weigh_more_until_it_is_cleared),
         cmocka_unit_test(test_row_velocity_and_noise_give_the_data_back),
         cmocka_unit_test(test_row_known_frames_are_clean_and_weigh_nothing),
         cmocka_unit_test(test_row_planes_say_where_a_token_stands),

@@ -248,6 +248,9 @@ reel_status reel_load_component(const reel_component *part, const char *path, co
         if (!from && part->config.kind == REEL_COMPONENT_VAE && !part->config.vae.linear_path &&
             strncmp(name + skip, "linear_", 7) == 0)
             continue; /* a model that had none may be given one */
+        if (!from && part->config.kind == REEL_COMPONENT_TRANSFORMER &&
+            !part->config.transformer.pooled_text && strstr(name, ".pooled_embedder."))
+            continue; /* likewise: it says nothing at first */
         if (!from)
             status = reel_fail(part->env, REEL_E_FORMAT, "%s: has no %s", path, name + skip);
         else

@@ -87,6 +87,7 @@ static reel_status read_transformer(const reel_json *at, reel_wan_dit_config *c)
     reel_field_int_or_null(&f, "image_dim", 1, MOST, &c->image_dim);
     reel_field_int_or_null(&f, "added_kv_proj_dim", 1, MOST, &c->added_kv_proj_dim);
     reel_field_bool(&f, "cross_attn_norm", &c->cross_attn_norm);
+    reel_field_bool(&f, "pooled_text", &c->pooled_text);
     reel_field_real(&f, "eps", 0, 1, &c->eps);
     reel_field_absent(&f, "pos_embed_seq_len", "learned positions of image embeddings");
     reel_fields_harmless(&f, harmless);
@@ -171,6 +172,10 @@ static void write_transformer(reel_json_out *out, const reel_wan_dit_config *c) 
     for (int i = 0; i < 3; i++)
         reel_json_out_int(out, c->patch_size[i]);
     reel_json_out_end(out);
+    if (c->pooled_text) { /* no field of the class in diffusers */
+        reel_json_out_key(out, "pooled_text");
+        reel_json_out_bool(out, true);
+    }
     reel_json_out_key(out, "qk_norm");
     if (c->qk_norm)
         reel_json_out_string(out, "rms_norm_across_heads");

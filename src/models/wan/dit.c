@@ -8,6 +8,7 @@
 #include "ops/linear.h"
 #include "ops/modulate.h"
 #include "ops/norm.h"
+#include "ops/reduce.h"
 #include "ops/rope.h"
 #include "ops/timestep.h"
 
@@ -184,6 +185,36 @@ static reel_var block(reel_nn *nn, const context *x, reel_var h) {
 
 /* ---- conditions ---- */
 
+static int64_t texts(reel_tape *t, const reel_wan_dit_input *input) {
+    return input->n_texts ? input->n_texts : reel_tape_value(t, input->text)->shape.dim[0];
+}
+
+/* Rows of G texts [B,X,text_dim] -> what each says in all [G,1,C] f32 */
+static reel_var pooled_condition(reel_nn *nn, const context *x) {
+    reel_tape *t = nn->tape;
+    const reel_shape s = reel_tape_value(t, x->input->text)->shape;
+    const int64_t C = width(x->config), G = texts(t, x->input);
+    reel_var h = reel_reshape(t, x->input->text, REEL_SHAPE(G, s.dim[0] * s.dim[1] / G, s.dim[2]));
+    h = reel_sum(t, h, 1u << 1, REEL_DROP_AXES);    /* [G,text_dim] f32 */
+    h = reel_rms_norm(t, h, 0, 1e-6f, nn->compute); /* [G,text_dim] */
+    reel_nn_begin(nn, "pooled_embedder");
+    h = linear(nn, "linear_1", h, C, REEL_ACT_SILU, narrow, nn->compute); /* [G,C] */
+    h = linear(nn, "linear_2", h, C, REEL_ACT_NONE, zero, REEL_F32);      /* [G,C] */
+    reel_nn_end(nn);
+    return reel_reshape(t, h, REEL_SHAPE(G, 1, C));
+}
+
+/* Embeddings of levels [R,C] f32 and those of their texts: [R,C] f32 */
+static reel_var add_pooled(reel_nn *nn, const context *x, reel_var h) {
+    reel_tape *t = nn->tape;
+    const reel_shape s = reel_tape_value(t, h)->shape;
+    const int64_t G = texts(t, x->input);
+    if (!x->config->pooled_text) return h;
+    h = reel_reshape(t, h, REEL_SHAPE(G, s.dim[0] / G, s.dim[1]));
+    h = reel_add(t, h, pooled_condition(nn, x)); /* [G,R/G,C] */
+    return reel_reshape(t, h, s);
+}
+
 /* Noise levels t [R] -> *temb [R,1,C], and what the blocks are modulated with [R,6,C]; both f32. */
 static reel_var time_condition(reel_nn *nn, const context *x, reel_var *temb) {
     reel_tape *t = nn->tape;
@@ -196,6 +227,7 @@ static reel_var time_condition(reel_nn *nn, const context *x, reel_var *temb) {
     h = linear(nn, "linear_1", h, C, REEL_ACT_SILU, narrow, REEL_F32); /* [R,C] */
     h = linear(nn, "linear_2", h, C, REEL_ACT_NONE, narrow, REEL_F32); /* [R,C] */
     reel_nn_end(nn);
+    h = add_pooled(nn, x, h); /* [R,C] */
     *temb = reel_reshape(t, h, REEL_SHAPE(R, 1, C));
     h = reel_activate(t, h, REEL_ACT_SILU);                                 /* [R,C] */
     h = linear(nn, "time_proj", h, 6 * C, REEL_ACT_NONE, xavier, REEL_F32); /* [R,6C] */
@@ -251,6 +283,12 @@ static reel_var patch_embedding(reel_nn *nn, const reel_wan_dit_config *c, reel_
     return h;
 }
 
+static bool levels_fit_texts(reel_tape *t, const reel_wan_dit_input *input) {
+    const int64_t G = texts(t, input), R = reel_tape_value(t, input->t)->shape.dim[0];
+    const reel_shape s = reel_tape_value(t, input->text)->shape;
+    return R % G == 0 && s.dim[0] * s.dim[1] % G == 0;
+}
+
 /* Fails the tape unless the configuration is sound and what it asks for was given. */
 static bool fits(reel_tape *t, const reel_wan_dit_config *c, const reel_wan_dit_input *input) {
     const reel_status status = reel_wan_dit_config_check(reel_tape_env(t), c);
@@ -264,6 +302,10 @@ static bool fits(reel_tape *t, const reel_wan_dit_config *c, const reel_wan_dit_
         reel_tape_fail(t, REEL_E_ARG, "wan dit: offsets and text_offsets go together");
     else if (input->offsets && input->image)
         reel_tape_fail(t, REEL_E_UNSUPPORTED, "wan dit: packed clips with image embeddings");
+    else if (c->pooled_text && !levels_fit_texts(t, input))
+        reel_tape_fail(t, REEL_E_SHAPE,
+                       "wan dit: levels and rows of text must fall into %lld texts",
+                       (long long)texts(t, input));
     return reel_tape_status(t) == REEL_OK;
 }
 

@@ -28,6 +28,7 @@ typedef struct reel_wan_dit_config {
         added_kv_proj_dim; /* input of the image keys and values, C when there are any, else 0 */
     bool cross_attn_norm;  /* a layer norm with weights before cross-attention */
     bool qk_norm;          /* "rms_norm_across_heads", or null */
+    bool pooled_text;      /* reel's own: levels also know all of a text, see below */
     double eps;
 } reel_wan_dit_config;
 
@@ -51,6 +52,12 @@ bool reel_wan_dit_takes_picture(const reel_wan_dit_config *config);
 /* What stands in a plane at row (or column) i of n: (2 i + 1) / n - 1. */
 float reel_wan_dit_plane(int64_t i, int64_t n);
 
+/* With pooled_text the sum of a text's rows, of unit mean square and through two layers, is added
+ * to the embeddings of its clip's noise levels, so that it modulates every block, as the pooled
+ * projections of Stable Diffusion 3 do (Esser et al. 2024, section 4). What is true of a whole clip
+ * (a camera that pans, a thing that goes left) is learned from far fewer clips than by
+ * cross-attention alone. Levels then belong to texts: level i to text i n_texts / R. */
+
 /* What a forward takes. A batch of equal clips has one row of T tokens for each; clips of different
  * sizes share a row, one after another, with offsets that keep attention inside each. */
 typedef struct reel_wan_dit_input {
@@ -61,6 +68,7 @@ typedef struct reel_wan_dit_input {
     reel_var image;     /* [B,Y,image_dim], or 0 without image condition */
     reel_var offsets;   /* i32 [n+1]: packed clips; then B is 1. 0: every row is one clip */
     reel_var text_offsets; /* i32 [n+1]: each packed clip's rows of text; goes with offsets */
+    int64_t n_texts;       /* texts of equal length in the rows of text; 0: B. For pooled_text */
 } reel_wan_dit_input;
 
 /* position[3 * i]: frame, row and column of token i of a clip of f x h x w tokens. */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,13 +80,44 @@ static void test_wan_dit_reproduces_the_reference(void **state) {
         }
 }
 
+/* ---- pooled text ---- */
+
+/* Gives the tiny model's weights what pooled text goes through. */
+static reel_wan_dit_config pool_text(reel_params *params) {
+    enum { I = 20, C = 24 };
+    static float first[C * I], second[C * C], bias[2][C];
+    const struct {
+        const char *name;
+        float *data;
+        reel_shape shape;
+    } part[] = {{"linear_1.weight", first, REEL_SHAPE(C, I)},
+                {"linear_1.bias", bias[0], REEL_SHAPE(C)},
+                {"linear_2.weight", second, REEL_SHAPE(C, C)},
+                {"linear_2.bias", bias[1], REEL_SHAPE(C)}};
+    for (int i = 0; i < C * C; i++) {
+        if (i < C * I) first[i] = 0.1f * (float)(i % 7 - 3);
+        second[i] = 0.2f * (float)(i % 5 - 2);
+    }
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "condition_embedder.pooled_embedder.%s", part[i].name);
+        assert_int_equal(reel_params_set(params, name, REEL_F32, part[i].shape, part[i].data),
+                         REEL_OK);
+    }
+    reel_wan_dit_config config = tiny;
+    config.pooled_text = true;
+    return config;
+}
+
 /* ---- packing ---- */
 
-/* The two clips of the golden case in one row, the second one with half of its text. */
-static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
-    (void)state;
+/* The two clips of the golden case in one row, the second one with half of its text; with pooled
+ * text with all of it. */
+static void packed_clips_equal_clips_alone(bool pooled) {
     golden_rig r;
     golden_rig_open(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_AMX);
+    const reel_wan_dit_config config = pooled ? pool_text(r.params) : tiny;
+    const int64_t second = pooled ? 9 : 4; /* rows of text */
     const reel_tensor x = golden_input(&r.g, "hidden_states");
     const reel_tensor text = golden_input(&r.g, "encoder_hidden_states");
     const reel_tensor t = golden_input(&r.g, "timestep");
@@ -95,7 +127,7 @@ static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
     memcpy(position + 3 * T, position, sizeof *position * 3 * (size_t)T);
     for (int i = 0; i < 2 * T; i++)
         map[i] = i >= T;
-    const int32_t offsets[3] = {0, 18, 36}, text_offsets[3] = {0, 9, 13};
+    const int32_t offsets[3] = {0, 18, 36}, text_offsets[3] = {0, 9, 9 + (int32_t)second};
     reel_nn nn = reel_nn_start(r.tape, r.params, REEL_F32);
     reel_var clip[2], alone[2];
     for (int i = 0; i < 2; i++) {
@@ -104,11 +136,11 @@ static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
         const reel_wan_dit_input input = {
             .positions = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(T, 3), "positions", position),
             .t = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1), "t", (const float *)t.data + i),
-            .text = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, i ? 4 : X, I), "text",
+            .text = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, i ? second : X, I), "text",
                                     (const float *)text.data + i * X * I)};
         const reel_var rows =
             reel_patchify(r.tape, clip[i], (const int32_t[]){1, 2, 2}); /* [1,T,in P] */
-        alone[i] = reel_wan_dit_tokens(&nn, &tiny, rows, &input);
+        alone[i] = reel_wan_dit_tokens(&nn, &config, rows, &input);
         clip[i] = rows;
         reel_tape_keep(r.tape, alone[i]);
     }
@@ -116,11 +148,12 @@ static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
         .positions = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(2 * T, 3), "positions", position),
         .t = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(2), "t", t.data),
         .map = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(2 * T), "map", map),
-        .text = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, 13, I), "text", text.data),
+        .text = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, X + second, I), "text", text.data),
         .offsets = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(3), "offsets", offsets),
-        .text_offsets = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(3), "text", text_offsets)};
+        .text_offsets = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(3), "text", text_offsets),
+        .n_texts = pooled ? 2 : 0};
     const reel_var packed =
-        reel_wan_dit_tokens(&nn, &tiny, reel_concat(r.tape, clip, 2, 1), &input);
+        reel_wan_dit_tokens(&nn, &config, reel_concat(r.tape, clip, 2, 1), &input);
     reel_tape_keep(r.tape, packed);
     golden_rig_run(&r);
     const float *both = reel_plan_data(r.plan, packed);
@@ -130,13 +163,19 @@ static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
     golden_rig_close(&r);
 }
 
+static void test_wan_dit_packed_clips_equal_clips_alone(void **state) {
+    (void)state;
+    packed_clips_equal_clips_alone(false);
+    packed_clips_equal_clips_alone(true);
+}
+
 /* ---- gradients ---- */
 
 /* d loss along a random direction of all parameters, against central differences of it. */
-static void test_wan_dit_gradient_matches_central_differences(void **state) {
-    (void)state;
+static void gradient_matches_central_differences(bool pooled) {
     golden_rig r;
     golden_rig_open(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_PORTABLE);
+    const reel_wan_dit_config config = pooled ? pool_text(r.params) : tiny;
     int32_t position[18 * 3];
     static float target[2 * 16 * 3 * 4 * 6];
     reel_wan_dit_positions(3, 2, 3, position);
@@ -146,7 +185,7 @@ static void test_wan_dit_gradient_matches_central_differences(void **state) {
         .positions = reel_tape_input(r.tape, REEL_I32, REEL_SHAPE(18, 3), "positions", position),
         .t = levels(&r),
         .text = golden_rig_input(&r, "encoder_hidden_states")};
-    const reel_var out = reel_wan_dit(&nn, &tiny, golden_rig_input(&r, "hidden_states"), &input);
+    const reel_var out = reel_wan_dit(&nn, &config, golden_rig_input(&r, "hidden_states"), &input);
     const reel_shape shape = reel_tape_value(r.tape, out)->shape;
     const reel_var loss =
         reel_mse(r.tape, out, reel_tape_input(r.tape, REEL_F32, shape, "target", target), 0);
@@ -188,6 +227,12 @@ static void test_wan_dit_gradient_matches_central_differences(void **state) {
     golden_rig_close(&r);
 }
 
+static void test_wan_dit_gradient_matches_central_differences(void **state) {
+    (void)state;
+    gradient_matches_central_differences(false);
+    gradient_matches_central_differences(true);
+}
+
 static void test_wan_dit_refuses_what_does_not_fit(void **state) {
     (void)state;
     reel_env *env = op_test_env(1);
@@ -209,6 +254,15 @@ static void test_wan_dit_refuses_what_does_not_fit(void **state) {
                                       .image = golden_rig_input(&r, "hidden_states")};
     assert_int_equal(reel_wan_dit(&nn, &tiny, golden_rig_input(&r, "hidden_states"), &input), 0);
     assert_non_null(strstr(reel_env_message(r.env), "takes no image embeddings"));
+    golden_rig_close(&r);
+    golden_rig_open(&r, "tests/golden/wan_dit_t2v", REEL_F32, REEL_ISA_AMX);
+    nn = reel_nn_start(r.tape, r.params, REEL_F32);
+    config = pool_text(r.params);
+    const reel_wan_dit_input uneven = {.t = levels(&r), /* two levels, three texts */
+                                       .text = golden_rig_input(&r, "encoder_hidden_states"),
+                                       .n_texts = 3};
+    assert_int_equal(reel_wan_dit(&nn, &config, golden_rig_input(&r, "hidden_states"), &uneven), 0);
+    assert_non_null(strstr(reel_env_message(r.env), "must fall into 3 texts"));
     golden_rig_close(&r);
 }
 
