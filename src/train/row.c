@@ -105,6 +105,10 @@ bool reel_row_add(reel_row *row, const reel_latent_clip *latent, double t, uint6
     return true;
 }
 
+void reel_row_set_region(reel_row *row, int64_t i, const reel_row_box *region) {
+    row->clip[i].region = *region;
+}
+
 void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n) {
     for (int64_t k = 0; k < n && k < row->X; k++) {
         row->ids[i * row->X + k] = id[k];
@@ -215,6 +219,12 @@ static void fill_planes(const reel_row *row, const reel_latent_clip *x, int64_t 
     }
 }
 
+static bool is_known(const reel_row_clip *clip, int64_t frame, int64_t y, int64_t x) {
+    const reel_row_box *b = &clip->region;
+    const bool inside = y >= b->y && y < b->y + b->height && x >= b->x && x < b->x + b->width;
+    return (clip->known >> frame & 1) != 0 || (b->height > 0 && inside != b->outside);
+}
+
 static void fill_clip(void *context, int64_t i, int lane) {
     (void)lane;
     const filling *f = context;
@@ -229,7 +239,7 @@ static void fill_clip(void *context, int64_t i, int lane) {
     if (row->alphas) fill_variance(row, clip->first, x->f * h * w, clip->t);
     for (int64_t k = 0; k < x->f * h * w; k++, target += width) {
         const int64_t frame = k / (h * w), y = k / w % h, at = k % w, token = clip->first + k;
-        const bool known = (clip->known >> frame & 1) != 0;
+        const bool known = is_known(clip, frame, y, at);
         const reel_bf16 *from = x->data + ((frame * x->h + y * p) * x->w + at * p) * row->z;
         float *into = row->tokens + token * row->C * p * p;
         fill_token(row, from, x->w, known ? clean : noised, into, target);

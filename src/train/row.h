@@ -12,8 +12,8 @@
  *     learned:  as epsilon, at whole timesteps 0..999; the model's second half of channels, in
  *               [-1,1], says where between beta and the posterior's the log variance lies
  *
- * with a the cumulative alpha of a cosine schedule at timestep t (Nichol & Dhariwal 2021). Frames
- * that are known have level 0, are not noised and weigh nothing.
+ * with a the cumulative alpha of a cosine schedule at timestep t (Nichol & Dhariwal 2021). What is
+ * known, whole frames or a box of every frame, has level 0, is not noised and weighs nothing.
  *
  * Letters: T tokens of the row, N clips at most, X text tokens of each, z channels of latents, P
  * positions of a patch.
@@ -42,12 +42,19 @@ enum {
     REEL_ROW_TIMESTEPS = 1000, /* of the diffusion objectives */
 };
 
+/* A box of the tokens of every frame that is known, or all but it. */
+typedef struct reel_row_box {
+    int64_t y, x, height, width; /* in tokens; height 0: there is none */
+    bool outside;                /* known is what is not in it */
+} reel_row_box;
+
 /* One clip in a row. */
 typedef struct reel_row_clip {
     reel_latent_clip latent; /* f may be less than the stored clip has: its first frames */
     int64_t first;           /* token */
     double t;                /* noise level in [0,1] */
     uint64_t known;          /* bit i: frame i is known */
+    reel_row_box region;     /* known, too */
     uint64_t noise;          /* index of its first normal number; a multiple of 4 */
 } reel_row_clip;
 
@@ -100,6 +107,8 @@ void reel_row_clear(reel_row *row);
 /* Puts a clip behind the others; false when there is no room. Nothing is computed. */
 bool reel_row_add(reel_row *row, const reel_latent_clip *latent, double t, uint64_t known,
                   uint64_t noise);
+/* What else is known of clip i, in every frame. */
+void reel_row_set_region(reel_row *row, int64_t i, const reel_row_box *region);
 /* The text of clip i: n ids, cut to X. */
 void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n);
 /* The tokens of clip i to be told where its objects are: [f,h,w], as reel_row.objects. */

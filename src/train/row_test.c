@@ -130,6 +130,28 @@ static void test_row_objects_weigh_more_until_it_is_cleared(void **state) {
     close_fixture(&f);
 }
 
+static void test_row_a_region_is_known_in_every_frame(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    for (int outside = 0; outside < 2; outside++) {
+        const reel_row_box box = {.y = 1, .x = 1, .height = 1, .width = 2, .outside = outside};
+        reel_row_clear(&f.row);
+        reel_row_add(&f.row, &f.clip, 0.5, 1u << 3, 0); /* and the last frame */
+        reel_row_set_region(&f.row, 0, &box);
+        reel_row_fill(&f.row, 1);
+        for (int token = 0; token < 24; token++) {
+            const bool inside = token % 6 >= 4; /* row 1, columns 1 and 2 of 2 x 3 */
+            const bool known = inside != outside || token >= 18;
+            assert_true(f.row.weight[token] == (known ? 0 : 1));
+            assert_int_equal(f.row.map[token], known);
+            const float x0 = value(&f, token / 6, token / 3 % 2 * 2, token % 3 * 2, 0);
+            assert_true((f.row.tokens[token * WIDTH] == x0) == known);
+        }
+    }
+    close_fixture(&f);
+}
+
 static void test_row_velocity_and_noise_give_the_data_back(void **state) {
     (void)state;
     for (int objective = REEL_OBJECTIVE_EPSILON; objective <= REEL_OBJECTIVE_V; objective++) {
@@ -240,6 +262,7 @@ int main(void) {
         cmocka_unit_test(test_row_flow_mixes_and_points_from_data_to_noise),
         cmocka_unit_test(test_row_sample_weighs_errors_as_those_of_velocities),
         cmocka_unit_test(test_row_objects_weigh_more_until_it_is_cleared),
+        cmocka_unit_test(test_row_a_region_is_known_in_every_frame),
         cmocka_unit_test(test_row_velocity_and_noise_give_the_data_back),
         cmocka_unit_test(test_row_known_frames_are_clean_and_weigh_nothing),
         cmocka_unit_test(test_row_planes_say_where_a_token_stands),
