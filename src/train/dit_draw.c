@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "train/dit_state.h"
+#include "train/known.h"
 
 enum { CLIPS_A_STEP = 65536 };
 
@@ -26,63 +27,6 @@ static double draw_level(const reel_dit_trainer *r, uint64_t i, int64_t n_tokens
         r->recipe->dit.shift * sqrt((double)n_tokens / (double)r->recipe->dit.shift_tokens);
     return s * t / (1 + (s - 1) * t);
 }
-
-/* ---- what is known ---- */
-
-/* Shares of what is known, where something is: each the same. */
-typedef enum known_kind { FIRST, LAST, BOTH, SOME, HEAD, TAIL, REGION, KNOWN_KINDS } known_kind;
-
-static uint64_t some_frames(const reel_dit_trainer *r, uint64_t i, uint64_t all) {
-    const reel_rng_block bits =
-        reel_rng((uint64_t)r->recipe->run.seed, reel_rng_stream("dit mask frames"), i);
-    const uint64_t some = (bits.word[0] | (uint64_t)bits.word[1] << 32) & all;
-    return some == all ? 1 : some;
-}
-
-/* Which frames of f > 1. */
-static uint64_t draw_frames(const reel_dit_trainer *r, known_kind kind, uint64_t i, int64_t f) {
-    const uint64_t all = f < 64 ? ((uint64_t)1 << f) - 1 : ~(uint64_t)0;
-    const uint64_t last = (uint64_t)1 << (f - 1);
-    const int64_t n = 1 + (int64_t)below(r, "dit mask length", i, (uint64_t)(f - 1));
-    const uint64_t head = ((uint64_t)1 << n) - 1;
-    switch (kind) {
-    case FIRST:
-        return 1;
-    case LAST:
-        return last;
-    case BOTH:
-        return f > 2 ? 1 | last : 1;
-    case SOME:
-        return some_frames(r, i, all);
-    case HEAD:
-        return head;
-    default:
-        return head << (f - n);
-    }
-}
-
-/* A box of h x w tokens that is neither nothing nor all. */
-static reel_row_box draw_region(const reel_dit_trainer *r, uint64_t i, int64_t h, int64_t w) {
-    reel_row_box b = {.height = 1 + (int64_t)below(r, "dit mask height", i, (uint64_t)(h - 1)),
-                      .width = 1 + (int64_t)below(r, "dit mask width", i, (uint64_t)(w - 1)),
-                      .outside = below(r, "dit mask side", i, 2) != 0};
-    b.y = (int64_t)below(r, "dit mask y", i, (uint64_t)(h - b.height + 1));
-    b.x = (int64_t)below(r, "dit mask x", i, (uint64_t)(w - b.width + 1));
-    return b;
-}
-
-/* What is known of a clip of f x h x w tokens, if anything. */
-static uint64_t draw_known(const reel_dit_trainer *r, uint64_t i, int64_t f, int64_t h, int64_t w,
-                           reel_row_box *region) {
-    *region = (reel_row_box){0};
-    if (uniform(r, "dit mask", i) >= r->recipe->dit.mask_fraction) return 0;
-    const known_kind kind = (known_kind)below(r, "dit mask kind", i, KNOWN_KINDS);
-    if (kind != REGION) return f > 1 ? draw_frames(r, kind, i, f) : 0;
-    if (h > 1 && w > 1) *region = draw_region(r, i, h, w);
-    return 0;
-}
-
-/* ---- a sample ---- */
 
 /* A stored clip, perhaps cut to its first frames, so that at most `room` tokens are needed. */
 static reel_latent_clip draw_clip(const reel_dit_trainer *r, const reel_row *row, uint64_t i,
@@ -152,7 +96,9 @@ reel_status reel_dit_fill_row(void *context, int64_t k) {
         const uint64_t noise = ((uint64_t)micro * (uint64_t)row->T + (uint64_t)(row->T - room)) *
                                (uint64_t)((width + 3) / 4 * 4);
         reel_row_box region;
-        const uint64_t known = draw_known(r, at, c.f, c.h / row->patch, c.w / row->patch, &region);
+        const uint64_t known =
+            reel_known_draw((uint64_t)r->recipe->run.seed, at, r->recipe->dit.mask_fraction, c.f,
+                            c.h / row->patch, c.w / row->patch, &region);
         reel_row_add(row, &c, draw_level(r, at, n), known, noise);
         reel_row_set_region(row, i, &region);
         room -= n;
