@@ -106,7 +106,8 @@ typedef struct reel_recipe {
         double vlb; /* learned: the weight of the variational bound, Improved DDPM's lambda */
     } dit;
     struct {
-        int64_t d_model, d_kv, d_ff, num_heads, num_layers, tokens;
+        int64_t d_model, d_kv, d_ff, num_heads, num_layers;
+        int64_t tokens; /* of a text that the transformer sees; 0: as init says, or 64 */
     } text;
     struct {
         int64_t vocabulary, captions;
