@@ -93,7 +93,7 @@ static void set_models(reel_dit_trainer *r) {
     r->t5.d_ff = o->text.d_ff;
     r->t5.num_heads = o->text.num_heads;
     r->t5.num_layers = o->text.num_layers;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3 && i < o->dit.patch_size.n; i++)
         r->dit.patch_size[i] = o->dit.patch_size.item[i];
 }
 
@@ -210,6 +210,25 @@ static reel_status set_objective(reel_dit_trainer *r) {
     return REEL_OK;
 }
 
+/* A transformer cuts its tokens as it was made to: other patches would be other weights. */
+static reel_status check_patch(const reel_dit_trainer *r) {
+    const reel_recipe_list *said = &r->recipe->dit.patch_size;
+    const int64_t *own = r->dit.patch_size;
+    if (said->n && said->n != 3)
+        return reel_fail(r->env, REEL_E_ARG, "dit.patch_size: got %lld numbers, wanted 3",
+                         (long long)said->n);
+    if (said->n && memcmp(said->item, own, 3 * sizeof *own) != 0)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "dit.patch_size: got [%lld,%lld,%lld], but the transformer in %s was made "
+                         "with [%lld,%lld,%lld]; leave it out, or train from nothing",
+                         (long long)said->item[0], (long long)said->item[1],
+                         (long long)said->item[2], r->recipe->dit.init, (long long)own[0],
+                         (long long)own[1], (long long)own[2]);
+    if (own[0] == 1 && own[1] == own[2]) return REEL_OK;
+    return reel_fail(r->env, REEL_E_UNSUPPORTED,
+                     "dit.patch_size must be [1,p,p]: rows of tokens are cut that way");
+}
+
 reel_status reel_dit_open_models(reel_dit_trainer *r) {
     reel_status status = open_parts(r);
     if (status == REEL_OK) status = set_objective(r);
@@ -218,10 +237,8 @@ reel_status reel_dit_open_models(reel_dit_trainer *r) {
         status = read_models(r);
     else
         set_models(r);
+    if (status == REEL_OK) status = check_patch(r);
     if (status != REEL_OK) return status;
-    if (r->dit.patch_size[0] != 1 || r->dit.patch_size[1] != r->dit.patch_size[2])
-        return reel_fail(r->env, REEL_E_UNSUPPORTED,
-                         "dit.patch_size must be [1,p,p]: rows of tokens are cut that way");
     r->buckets = reel_calloc(r->env, r->text_length * r->text_length, sizeof *r->buckets, tag);
     if (!r->buckets) return REEL_E_NOMEM;
     reel_t5_buckets(&r->t5, r->text_length, r->buckets);

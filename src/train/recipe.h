@@ -83,7 +83,7 @@ typedef struct reel_recipe {
     } vae;
     struct {
         int64_t num_attention_heads, attention_head_dim, ffn_dim, num_layers, freq_dim;
-        reel_recipe_list patch_size;
+        reel_recipe_list patch_size;    /* none: that of init, or [1,2,2] */
         char vae[REEL_RECIPE_TEXT];     /* folder of the trained VAE */
         char decoder[REEL_RECIPE_TEXT]; /* folder whose vae/ is saved with the model; "": dit.vae */
         char tokenizer[REEL_RECIPE_TEXT]; /* the tokenizer's file */
