@@ -297,7 +297,9 @@ typedef struct reel_generate_request {
     int64_t max_memory;       /* bytes the process may hold; 0: what the machine has free */
     const char *preview_path; /* rewritten with a preview after every step; NULL: none */
     bool bit_exact;           /* portable kernels: the same bytes from any x86-64 machine */
-    const reel_lora *lora;    /* [n_loras], of the transformer, one after another */
+    bool
+        keep_finished; /* an output that is there, whole and with this very recipe, is left alone */
+    const reel_lora *lora; /* [n_loras], of the transformer, one after another */
     int n_loras;
 
     /* What is longer than a model makes at once is made in windows, in memory that does not depend
@@ -399,7 +401,8 @@ REEL_MUST_USE REEL_API reel_status reel_generation_predict(reel_generation *gene
 
 /* Makes it: the file appears whole under its name, or not at all. While it runs, OUTPUT.reel-state
  * holds what a killed or cancelled run needs to go on to the same bytes; the same request continues
- * it. on_event and cancel may be NULL. */
+ * it. A file that keep_finished keeps is told as any other, with a note. on_event and cancel may be
+ * NULL. */
 REEL_MUST_USE REEL_API reel_status reel_generation_run(reel_generation *generation,
                                                        reel_event_fn *on_event,
                                                        reel_cancel_fn *cancel, void *context);

@@ -155,20 +155,6 @@ static reel_status attention_shape(reel_env *env, reel_call *c) {
     return REEL_OK;
 }
 
-/* Pairs of a row and a key times head dim. Segments are values, unknown here: taken as of one size.
- */
-static double n_products(const reel_call *c) {
-    const reel_attention_size s = reel_attention_size_of(c);
-    const double pairs = (double)s.B * (double)s.Tq * (double)s.Tk;
-    return pairs * (double)s.N * (double)s.D / (s.n_segments ? (double)s.n_segments : 1);
-}
-static double attention_flops(const reel_call *c) {
-    return 4 * n_products(c);
-}
-static double attention_backward_flops(const reel_call *c) {
-    return 10 * n_products(c);
-}
-
 /* ---- who sees whom ---- */
 
 int64_t reel_attention_max_spans(const reel_attention_size *s) {
@@ -179,25 +165,31 @@ static int64_t clamp(int64_t x, int64_t lo, int64_t hi) {
     return x < lo ? lo : x > hi ? hi : x;
 }
 
-/* Offsets cut rows and keys into consecutive stretches. What lies before the first offset or after
- * the last belongs to no segment: rows and keys apart, so that they do not see each other. */
-static int64_t segment_spans(const reel_call *c, const reel_attention_size *s,
-                             reel_attention_span *span) {
+/* Offsets cut rows and keys into consecutive stretches: segment i, from 1 on, begins where the one
+ * before it ends, and segment 0 is empty and ends where the first one begins. */
+static reel_attention_span segment_span(const reel_call *c, const reel_attention_size *s, int64_t i,
+                                        reel_attention_span before) {
     const bool own = c->present[REEL_ATTENTION_K_OFFSETS];
     const int32_t *qo = c->in[REEL_ATTENTION_Q_OFFSETS].data;
     const int32_t *ko = own ? c->in[REEL_ATTENTION_K_OFFSETS].data : qo;
-    const int64_t q0 = clamp(qo[0], 0, s->Tq), k0 = clamp(ko[0], 0, s->Tk);
-    int64_t q = q0, k = k0, n = 0;
-    for (int64_t i = 1; i <= s->n_segments; i++) {
-        const int64_t q1 = clamp(qo[i], q, s->Tq), k1 = clamp(ko[i], k, s->Tk);
-        span[n++] = (reel_attention_span){q, q1, k, k1};
-        q = q1;
-        k = k1;
-    }
-    span[n++] = (reel_attention_span){.q1 = q0};
-    span[n++] = (reel_attention_span){.k1 = k0};
-    span[n++] = (reel_attention_span){.q0 = q, .q1 = s->Tq};
-    span[n++] = (reel_attention_span){.k0 = k, .k1 = s->Tk};
+    const int64_t q1 = clamp(qo[i], before.q1, s->Tq), k1 = clamp(ko[i], before.k1, s->Tk);
+    return i ? (reel_attention_span){before.q1, q1, before.k1, k1}
+             : (reel_attention_span){q1, q1, k1, k1};
+}
+
+/* What lies before the first offset or after the last belongs to no segment: rows and keys apart,
+ * so that they do not see each other. */
+static int64_t segment_spans(const reel_call *c, const reel_attention_size *s,
+                             reel_attention_span *span) {
+    const reel_attention_span first = segment_span(c, s, 0, (reel_attention_span){0});
+    reel_attention_span at = first;
+    int64_t n = 0;
+    for (int64_t i = 1; i <= s->n_segments; i++)
+        span[n++] = at = segment_span(c, s, i, at);
+    span[n++] = (reel_attention_span){.q1 = first.q0};
+    span[n++] = (reel_attention_span){.k1 = first.k0};
+    span[n++] = (reel_attention_span){.q0 = at.q1, .q1 = s->Tq};
+    span[n++] = (reel_attention_span){.k0 = at.k1, .k1 = s->Tk};
     return n;
 }
 
@@ -219,6 +211,37 @@ int64_t reel_attention_spans(const reel_call *c, const reel_attention_size *s,
 const uint8_t *reel_attention_key_mask(const reel_call *c) {
     const reel_tensor *keys = &c->in[REEL_ATTENTION_KEYS];
     return c->present[REEL_ATTENTION_KEYS] && keys->dtype == REEL_U8 ? keys->data : NULL;
+}
+
+/* ---- counting ---- */
+
+/* Pairs of a row and a key that are multiplied, of one head. Offsets are values: before they are
+ * there, segments are taken as of one size. Keys that a mask or lengths leave out count. */
+static double count_pairs(const reel_call *c, const reel_attention_size *s) {
+    const bool own = c->present[REEL_ATTENTION_K_OFFSETS];
+    const bool known =
+        c->in[REEL_ATTENTION_Q_OFFSETS].data && (!own || c->in[REEL_ATTENTION_K_OFFSETS].data);
+    const double all = (double)s->B * (double)s->Tq * (double)s->Tk;
+    if (!s->n_segments) return all;
+    if (!known) return all / (double)s->n_segments;
+    reel_attention_span at = segment_span(c, s, 0, (reel_attention_span){0});
+    double pairs = 0;
+    for (int64_t i = 1; i <= s->n_segments; i++) {
+        at = segment_span(c, s, i, at);
+        pairs += (double)(at.q1 - at.q0) * (double)(at.k1 - at.k0);
+    }
+    return pairs;
+}
+
+static double n_products(const reel_call *c) {
+    const reel_attention_size s = reel_attention_size_of(c);
+    return count_pairs(c, &s) * (double)s.N * (double)s.D;
+}
+static double attention_flops(const reel_call *c) {
+    return 4 * n_products(c);
+}
+static double attention_backward_flops(const reel_call *c) {
+    return 10 * n_products(c);
 }
 
 /* ---- reference ---- */

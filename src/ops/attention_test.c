@@ -12,9 +12,12 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cpu/cpu.h"
+#include "ops/reduce.h"
 #include "support/op_check.h"
+#include "support/tape_rig.h"
 #include "tape/plan.h"
 #include "tensor/tolerance.h"
 
@@ -551,6 +554,73 @@ static void test_attention_segments_equal_separate_calls(void **state) {
         }
 }
 
+/* ---- counting ---- */
+
+/* What a run counts of attention; all of it is the plan's. */
+static double run_and_count(const tape_rig *g) {
+    reel_profile_row row[16];
+    double all = 0, sum = 0;
+    assert_true(reel_plan_get_stats(g->plan).n_records <= 16);
+    assert_int_equal(reel_plan_run(g->plan, row), REEL_OK);
+    for (int i = 0; i < reel_plan_get_stats(g->plan).n_records; i++) {
+        all += row[i].flops;
+        if (row[i].op == &reel_op_attention || row[i].op == &reel_op_attention_backward)
+            sum += row[i].flops;
+    }
+    assert_true(reel_plan_get_stats(g->plan).flops == all);
+    assert_int_equal(reel_plan_run(g->plan, NULL), REEL_OK);
+    assert_true(reel_plan_get_stats(g->plan).flops == all);
+    return sum;
+}
+
+/* One plan serves whatever a packed row holds: what it counts is what the offsets say in a run. */
+static void test_attention_counts_the_pairs_of_each_segment(void **state) {
+    (void)state;
+    enum { T = 24, N = 2, D = 4 };
+    static float qkv[T * 3 * N * D];
+    static const struct {
+        int32_t offsets[6];
+        double pairs;
+    } rows[] = {{{0, 8, 16, 24, 24, 24}, 3 * 8 * 8}, /* three equal clips, room for five */
+                {{0, 2, 20, 20, 20, 24}, 2 * 2 + 18 * 18 + 4 * 4},
+                {{4, 6, 8, 8, 8, 12}, 2 * 2 + 2 * 2 + 4 * 4}, /* rows of no segment see nothing */
+                {{0, 24, 3, 24, 99, 99}, 24 * 24}};
+    int32_t offsets[6] = {0};
+    tape_rig g;
+    tape_rig_open(&g);
+    const reel_var x = reel_tape_param(g.tape, REEL_F32, REEL_SHAPE(1, T, 3, N, D), "qkv", qkv);
+    const reel_var at = reel_tape_input(g.tape, REEL_I32, REEL_SHAPE(6), "offsets", offsets);
+    const reel_var o = reel_attention(g.tape, &(reel_attention_in){.qkv = x, .q_offsets = at});
+    reel_tape_backward(g.tape, reel_sum(g.tape, o, REEL_AXES_ALL, REEL_DROP_AXES));
+    reel_tape_keep(g.tape, reel_tape_grad(g.tape, x));
+    assert_int_equal(reel_plan_new(g.tape, g.table, NULL, &g.plan), REEL_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        memcpy(offsets, rows[i].offsets, sizeof offsets);
+        assert_true(run_and_count(&g) == (4 + 10) * rows[i].pairs * N * D);
+    }
+    tape_rig_close(&g);
+}
+
+static void test_attention_counts_a_clip_against_its_own_text(void **state) {
+    (void)state;
+    enum { Tq = 12, Tk = 9, N = 2, D = 4 };
+    static float q[Tq * N * D], kv[Tk * 2 * N * D];
+    int32_t rows[4] = {0, 4, 10, 12}, keys[4] = {0, 3, 9, 9};
+    tape_rig g;
+    tape_rig_open(&g);
+    const reel_attention_in in = {
+        .q = reel_tape_input(g.tape, REEL_F32, REEL_SHAPE(Tq, N, D), "q", q),
+        .kv = reel_tape_input(g.tape, REEL_F32, REEL_SHAPE(Tk, 2, N, D), "kv", kv),
+        .q_offsets = reel_tape_input(g.tape, REEL_I32, REEL_SHAPE(4), "rows", rows),
+        .k_offsets = reel_tape_input(g.tape, REEL_I32, REEL_SHAPE(4), "keys", keys)};
+    reel_tape_keep(g.tape, reel_attention(g.tape, &in));
+    assert_int_equal(reel_plan_new(g.tape, g.table, NULL, &g.plan), REEL_OK);
+    /* before it runs: three segments of one size */
+    assert_true(reel_plan_get_stats(g.plan).flops == 4.0 * Tq * Tk / 3 * N * D);
+    assert_true(run_and_count(&g) == 4.0 * (4 * 3 + 6 * 6) * N * D);
+    tape_rig_close(&g);
+}
+
 /* ---- refusals ---- */
 
 static void test_attention_refuses_misfits(void **state) {
@@ -636,6 +706,8 @@ int main(void) {
         cmocka_unit_test(test_attention_takes_exponentials_exactly),
         cmocka_unit_test(test_attention_does_not_depend_on_the_order_of_keys),
         cmocka_unit_test(test_attention_segments_equal_separate_calls),
+        cmocka_unit_test(test_attention_counts_the_pairs_of_each_segment),
+        cmocka_unit_test(test_attention_counts_a_clip_against_its_own_text),
         cmocka_unit_test(test_attention_refuses_misfits),
         cmocka_unit_test(test_attention_refuses_masks_that_do_not_fit),
         cmocka_unit_test(test_attention_refuses_contradictions),

@@ -215,8 +215,26 @@ static reel_status prepare(reel_making *r) {
     return status;
 }
 
-static reel_status run_phases(reel_making *r) {
+/* The file is there: nothing is left to be resumed. */
+static reel_status end(reel_making *r) {
     const int64_t frames = r->g->shown.frames;
+    (void)unlink(r->g->state_path);
+    const reel_status status = r->n_windows > 1 ? reel_parts_remove(&r->parts) : REEL_OK;
+    const char *partial = reel_making_partial_path(r);
+    if (partial) (void)unlink(partial);
+    if (status == REEL_OK)
+        reel_making_tell(r, REEL_EVENT_DONE, r->g->request->output, frames, frames);
+    return status;
+}
+
+static reel_status keep(reel_making *r) {
+    reel_generate_note(r->g, "%s is finished, and kept", r->g->request->output);
+    r->g->shown.seed = r->seed; /* the note made the rest anew */
+    reel_making_tell(r, REEL_EVENT_BEGIN, NULL, 0, r->g->shown.steps);
+    return end(r);
+}
+
+static reel_status run_phases(reel_making *r) {
     reel_making_tell(r, REEL_EVENT_BEGIN, NULL, r->g->shown.steps_done, r->g->shown.steps);
     reel_status status = encode_text(r);
     if (status == REEL_OK) status = reel_making_fit_preview(r);
@@ -225,14 +243,7 @@ static reel_status run_phases(reel_making *r) {
         status = reel_making_window(r, 0);
         if (status == REEL_OK) status = reel_making_decode(r);
     }
-    if (status != REEL_OK) return status;
-    (void)unlink(r->g->state_path); /* the file is there: nothing is left to be resumed */
-    if (r->n_windows > 1) status = reel_parts_remove(&r->parts);
-    const char *partial = reel_making_partial_path(r);
-    if (partial) (void)unlink(partial);
-    if (status == REEL_OK)
-        reel_making_tell(r, REEL_EVENT_DONE, r->g->request->output, frames, frames);
-    return status;
+    return status == REEL_OK ? end(r) : status;
 }
 
 /* Keeps what there is of a run that was stopped. What fails here is said, and changes nothing. */
@@ -258,7 +269,8 @@ reel_status reel_generate_run(reel_generate *g, reel_event_fn *on_event, reel_ca
                        .seed = g->request->seed};
     reel_status status = prepare(r);
     if (status == REEL_OK) {
-        status = run_phases(r);
+        const bool keeps = g->request->keep_finished && reel_making_is_finished(r);
+        status = keeps ? keep(r) : run_phases(r);
         if (status == REEL_E_CANCELLED) status = stop(r);
     }
     reel_resume_close(&r->resume);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/path.h"
 #include "media/video_reader.h"
 #include "pipeline/making_state.h"
 #include "pipeline/splice.h"
@@ -16,6 +17,28 @@ reel_status reel_making_open_writer(reel_making *r, const char *path, bool with_
     o.fps = (reel_rational){s->fps_num, s->fps_den};
     o.comment = with_recipe ? r->provenance : NULL;
     return reel_video_writer_open(r->env, path, &o, writer);
+}
+
+/* ---- what is there ---- */
+
+/* Others copy a recipe with what they cut out of a file: frames are counted, too. */
+static bool is_ours(const reel_making *r, reel_video_reader *reader) {
+    const reel_video_info info = reel_video_reader_info(reader);
+    int64_t n_frames;
+    return info.comment && strcmp(info.comment, r->provenance) == 0 &&
+           info.width == r->g->settings.width && info.height == r->g->settings.height &&
+           reel_video_reader_count(reader, &n_frames) == REEL_OK && n_frames == r->g->shown.frames;
+}
+
+bool reel_making_is_finished(reel_making *r) {
+    const char *path = r->g->request->output;
+    reel_video_reader *reader = NULL;
+    if (reel_path_look(path) != REEL_PATH_FILE) return false;
+    const bool finished =
+        reel_video_reader_open(r->env, path, NULL, &reader) == REEL_OK && is_ours(r, reader);
+    reel_video_reader_close(&reader);
+    reel_env_clear(r->env); /* what cannot be read is made anew */
+    return finished;
 }
 
 /* ---- where decoded frames go ---- */

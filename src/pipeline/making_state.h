@@ -65,6 +65,8 @@ int64_t reel_making_window_frames(const reel_making *r, int64_t i);
 /* Opens a writer to path, for the settings' frames; with the run's recipe or without. */
 REEL_MUST_USE reel_status reel_making_open_writer(reel_making *r, const char *path,
                                                   bool with_recipe, reel_video_writer **writer);
+/* Whether the output is there, as this run would leave it: with its recipe, size and length. */
+bool reel_making_is_finished(reel_making *r);
 /* Decodes the only window into the output. */
 REEL_MUST_USE reel_status reel_making_decode(reel_making *r);
 /* Decodes window i into its part. */

@@ -59,7 +59,9 @@ struct reel_op {
     int id; /* row of ops.def: index into the kernel table */
     reel_shape_rule *shape;
     reel_grad_rule *grad; /* NULL: no gradient flows through (integer outputs, backward ops) */
-    double (*flops)(const reel_call *call); /* multiply and add count as two; NULL: not counted */
+    /* Multiply and add count as two; NULL: not counted. Before a run operands have no data: what
+     * depends on their values is guessed then. */
+    double (*flops)(const reel_call *call);
     uint32_t optional; /* bit i: input i may be absent; the tape refuses a record lacking another */
     uint32_t inplace;  /* bit i: output 0 may share the memory of input i when that dies here */
     bool view;         /* output 0 is input 0's memory under another shape; no kernel runs */

@@ -192,6 +192,14 @@ void reel_call_release(reel_env *env, reel_call *call) {
     call->kernel = NULL;
 }
 
+/* Operands may be bound to memory that is filled later. */
+static double flops_of_shapes(const reel_call *call) {
+    reel_call bare = *call;
+    for (int i = 0; i < bare.n_in; i++)
+        bare.in[i].data = NULL;
+    return call->op->flops ? call->op->flops(&bare) : 0;
+}
+
 static reel_status pick_kernels(reel_plan *p, const reel_tape *t) {
     const int n_lanes = reel_threads_count(p->env->threads);
     for (int k = 0; k < p->n_calls; k++) {
@@ -204,7 +212,7 @@ static reel_status pick_kernels(reel_plan *p, const reel_tape *t) {
             return status;
         }
         if (call->kernel->scratch) call->scratch_bytes = call->kernel->scratch(call, n_lanes);
-        if (call->op->flops) p->stats.flops += call->op->flops(call);
+        p->stats.flops += flops_of_shapes(call);
     }
     return REEL_OK;
 }
@@ -420,6 +428,10 @@ static double call_bytes(const reel_call *call) {
     return bytes;
 }
 
+static double call_flops(const reel_call *call) {
+    return call->op->flops ? call->op->flops(call) : 0;
+}
+
 static void run_profiled(const plan_call *c, reel_profile_row *row) {
     const double start = seconds_now();
     c->call.kernel->run(&c->call);
@@ -427,7 +439,7 @@ static void run_profiled(const plan_call *c, reel_profile_row *row) {
                               .kernel = c->call.kernel,
                               .scope = c->scope,
                               .seconds = seconds_now() - start,
-                              .flops = c->call.op->flops ? c->call.op->flops(&c->call) : 0,
+                              .flops = call_flops(&c->call),
                               .bytes = call_bytes(&c->call)};
 }
 
@@ -438,15 +450,18 @@ reel_status reel_plan_run(reel_plan *p, reel_profile_row *rows) {
             return reel_fail(p->env, REEL_E_ARG, "value %d (%s) is read but bound to no memory",
                              (int)v, p->names + p->value[v].name);
     const int64_t n_calls = p->env->allocator.n_calls;
+    double flops = 0;
     for (int k = 0; k < p->n_calls; k++) {
         if (rows)
             run_profiled(&p->call[k], &rows[k]);
         else
             p->call[k].call.kernel->run(&p->call[k].call);
+        flops += rows ? rows[k].flops : call_flops(&p->call[k].call);
         if (!p->after) continue;
         const reel_status status = p->after(p->after_context, k);
         if (status != REEL_OK) return status;
     }
+    p->stats.flops = flops;
     p->stats.n_run_allocations += p->env->allocator.n_calls - n_calls;
     return REEL_OK;
 }

@@ -25,7 +25,8 @@ typedef struct reel_plan_stats {
     int64_t planned_bytes;     /* the arena */
     int64_t peak_bytes;        /* the highest end of any operand or scratch in the arena */
     int64_t n_run_allocations; /* calls of the allocator during runs: 0 */
-    double flops;              /* arithmetic of one run, by the ops' own count */
+    double flops; /* arithmetic of the last run, by the ops' own count; before the first one, what
+                     they guess from shapes alone */
 } reel_plan_stats;
 
 /* What one record took in a profiled run. */

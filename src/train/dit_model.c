@@ -93,7 +93,7 @@ static void set_models(reel_dit_trainer *r) {
     r->t5.d_ff = o->text.d_ff;
     r->t5.num_heads = o->text.num_heads;
     r->t5.num_layers = o->text.num_layers;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3 && i < o->dit.patch_size.n; i++)
         r->dit.patch_size[i] = o->dit.patch_size.item[i];
 }
 
@@ -111,8 +111,24 @@ static reel_status read_models(reel_dit_trainer *r) {
     return REEL_OK;
 }
 
-/* Rows of text the model was made for, and whether in the world's words alone: "_reel" of
- * model_index.json. */
+/* Of "_reel": rows of text the model was made for, unless the recipe says how many (the encoder's
+ * positions are relative, and the transformer's text has none: any number will do), how it is
+ * sampled, and whether it knows the world's words alone. */
+static reel_status read_own(reel_dit_trainer *r, const reel_json *own) {
+    reel_saved_usual *u = &r->usual;
+    int64_t text_length;
+    reel_status status =
+        reel_json_int_or(own, "text_length", 1, 4096, r->text_length, &text_length);
+    if (status == REEL_OK && !r->recipe->text.tokens) r->text_length = text_length;
+    if (status == REEL_OK) status = reel_json_int_or(own, "steps", 1, 1000, u->steps, &u->steps);
+    if (status == REEL_OK)
+        status = reel_json_real_or(own, "cfg_scale", 0, 100, u->cfg_scale, &u->cfg_scale);
+    if (status == REEL_OK)
+        status = reel_json_real_or(own, "flow_shift", 0.01, 100, u->flow_shift, &u->flow_shift);
+    return status == REEL_OK ? reel_json_bool_or(own, "world", false, &r->of_world) : status;
+}
+
+/* What the folder's model_index.json says for us. */
 static reel_status read_purpose(reel_dit_trainer *r) {
     char path[REEL_DIT_PATH_BYTES];
     reel_json_doc *doc;
@@ -124,10 +140,7 @@ static reel_status read_purpose(reel_dit_trainer *r) {
     const reel_json root = reel_json_root(doc);
     if (reel_json_has(&root, "_reel")) {
         status = reel_json_object(&root, "_reel", &own);
-        if (status == REEL_OK)
-            status =
-                reel_json_int_or(&own, "text_length", 1, 4096, r->text_length, &r->text_length);
-        if (status == REEL_OK) status = reel_json_bool_or(&own, "world", false, &r->of_world);
+        if (status == REEL_OK) status = read_own(r, &own);
     }
     reel_json_free(&doc);
     return status;
@@ -136,7 +149,8 @@ static reel_status read_purpose(reel_dit_trainer *r) {
 /* What the recipe leaves out is the folder's own. */
 static reel_status find_parts(reel_dit_trainer *r) {
     const reel_recipe *o = r->recipe;
-    r->text_length = o->text.tokens;
+    r->text_length = o->text.tokens ? o->text.tokens : 64;
+    r->usual = reel_saved_usual_default();
     r->of_world = !o->dit.init[0];
     r->vae = o->dit.vae;
     const char *tokenizer = o->dit.tokenizer;
@@ -196,6 +210,25 @@ static reel_status set_objective(reel_dit_trainer *r) {
     return REEL_OK;
 }
 
+/* A transformer cuts its tokens as it was made to: other patches would be other weights. */
+static reel_status check_patch(const reel_dit_trainer *r) {
+    const reel_recipe_list *said = &r->recipe->dit.patch_size;
+    const int64_t *own = r->dit.patch_size;
+    if (said->n && said->n != 3)
+        return reel_fail(r->env, REEL_E_ARG, "dit.patch_size: got %lld numbers, wanted 3",
+                         (long long)said->n);
+    if (said->n && memcmp(said->item, own, 3 * sizeof *own) != 0)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "dit.patch_size: got [%lld,%lld,%lld], but the transformer in %s was made "
+                         "with [%lld,%lld,%lld]; leave it out, or train from nothing",
+                         (long long)said->item[0], (long long)said->item[1],
+                         (long long)said->item[2], r->recipe->dit.init, (long long)own[0],
+                         (long long)own[1], (long long)own[2]);
+    if (own[0] == 1 && own[1] == own[2]) return REEL_OK;
+    return reel_fail(r->env, REEL_E_UNSUPPORTED,
+                     "dit.patch_size must be [1,p,p]: rows of tokens are cut that way");
+}
+
 reel_status reel_dit_open_models(reel_dit_trainer *r) {
     reel_status status = open_parts(r);
     if (status == REEL_OK) status = set_objective(r);
@@ -204,10 +237,8 @@ reel_status reel_dit_open_models(reel_dit_trainer *r) {
         status = read_models(r);
     else
         set_models(r);
+    if (status == REEL_OK) status = check_patch(r);
     if (status != REEL_OK) return status;
-    if (r->dit.patch_size[0] != 1 || r->dit.patch_size[1] != r->dit.patch_size[2])
-        return reel_fail(r->env, REEL_E_UNSUPPORTED,
-                         "dit.patch_size must be [1,p,p]: rows of tokens are cut that way");
     r->buckets = reel_calloc(r->env, r->text_length * r->text_length, sizeof *r->buckets, tag);
     if (!r->buckets) return REEL_E_NOMEM;
     reel_t5_buckets(&r->t5, r->text_length, r->buckets);
@@ -353,6 +384,7 @@ static reel_status save_model(const reel_dit_trainer *r, reel_params *transforme
             .frames = o->data.bucket[0].frames,
             .fps = o->data.fps,
             .text_length = r->text_length,
+            .usual = r->usual,
             .of_world = r->of_world && !r->material.clips});
 }
 

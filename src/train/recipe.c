@@ -12,7 +12,8 @@ typedef enum field_kind {
     FIELD_INT,
     FIELD_REAL,
     FIELD_TEXT,
-    FIELD_LIST,
+    FIELD_LIST,    /* at least one number */
+    FIELD_NUMBERS, /* or none */
     FIELD_DECAY,
     FIELD_PATHS,
     FIELD_RULES,   /* with n_rules in front */
@@ -94,7 +95,7 @@ static const field fields[] = {
     WHOLE(dit, ffn_dim, 1, 1 << 20),
     WHOLE(dit, num_layers, 1, 1024),
     WHOLE(dit, freq_dim, 2, 65536),
-    LIST(dit, patch_size, 1, 64),
+    {"dit", "patch_size", FIELD_NUMBERS, IN(dit, patch_size), 1, 64, false},
     TEXT(dit, vae),
     {"dit", "decoder", FIELD_TEXT, IN(dit, decoder), 0, 0, true},
     TEXT(dit, tokenizer),
@@ -121,7 +122,7 @@ static const field fields[] = {
     WHOLE(text, d_ff, 1, 1 << 20),
     WHOLE(text, num_heads, 1, 1024),
     WHOLE(text, num_layers, 1, 1024),
-    WHOLE(text, tokens, 1, 4096),
+    WHOLE(text, tokens, 0, 4096),
     WHOLE(tokenizer, vocabulary, 32, 1 << 20),
     WHOLE(tokenizer, captions, 1, 1e8),
     LIST(judge, channels, 1, 4096),
@@ -191,7 +192,6 @@ reel_recipe reel_recipe_default(void) {
                 .ffn_dim = 1152,
                 .num_layers = 8,
                 .freq_dim = 256,
-                .patch_size = {3, {1, 2, 2}},
                 .row_tokens = 4608,
                 .row_clips = 64,
                 .short_fraction = 0.3,
@@ -206,12 +206,7 @@ reel_recipe reel_recipe_default(void) {
                 .shift = 2,
                 .shift_tokens = 144,
                 .vlb = 1e-3},
-        .text = {.d_model = 192,
-                 .d_kv = 48,
-                 .d_ff = 512,
-                 .num_heads = 4,
-                 .num_layers = 3,
-                 .tokens = 64},
+        .text = {.d_model = 192, .d_kv = 48, .d_ff = 512, .num_heads = 4, .num_layers = 3},
         .tokenizer = {.vocabulary = 2048, .captions = 40000},
         .judge = {.channels = {4, {32, 96, 192, 256}},
                   .features = 256,
@@ -295,8 +290,9 @@ static reel_status read_list(const reel_json *at, const field *f, reel_recipe_li
     reel_status status = reel_json_array(at, f->key, &list);
     if (status != REEL_OK) return status;
     reel_recipe_list made = {.n = reel_json_count(&list)};
-    if (made.n < 1 || made.n > REEL_RECIPE_LIST)
-        return reel_json_fail(&list, REEL_E_FORMAT, "wanted 1 to %d numbers, got %lld",
+    const int least = f->kind == FIELD_NUMBERS ? 0 : 1;
+    if (made.n < least || made.n > REEL_RECIPE_LIST)
+        return reel_json_fail(&list, REEL_E_FORMAT, "wanted %d to %d numbers, got %lld", least,
                               REEL_RECIPE_LIST, (long long)made.n);
     for (int64_t i = 0; i < made.n && status == REEL_OK; i++) {
         const reel_json item = reel_json_item(&list, i);
@@ -358,6 +354,7 @@ static reel_status read_field(const reel_json *at, const field *f, reel_recipe *
     case FIELD_TEXT:
         return read_text(at, f, out);
     case FIELD_LIST:
+    case FIELD_NUMBERS:
         return read_list(at, f, out);
     case FIELD_DECAY:
         status = reel_json_choice(at, f->key, decays, 3, &word);
@@ -474,6 +471,7 @@ static void write_field(reel_json_out *out, const field *f, const reel_recipe *r
         reel_json_out_end(out);
         return;
     case FIELD_LIST:
+    case FIELD_NUMBERS:
         reel_json_out_array_begin(out);
         for (int64_t i = 0; i < list->n; i++)
             reel_json_out_int(out, list->item[i]);
@@ -556,6 +554,7 @@ static int64_t field_bytes(const field *f) {
     case FIELD_TEXT:
         return REEL_RECIPE_TEXT;
     case FIELD_LIST:
+    case FIELD_NUMBERS:
         return sizeof(reel_recipe_list);
     case FIELD_PATHS:
         return sizeof(reel_recipe_paths);

@@ -83,7 +83,7 @@ typedef struct reel_recipe {
     } vae;
     struct {
         int64_t num_attention_heads, attention_head_dim, ffn_dim, num_layers, freq_dim;
-        reel_recipe_list patch_size;
+        reel_recipe_list patch_size;    /* none: that of init, or [1,2,2] */
         char vae[REEL_RECIPE_TEXT];     /* folder of the trained VAE */
         char decoder[REEL_RECIPE_TEXT]; /* folder whose vae/ is saved with the model; "": dit.vae */
         char tokenizer[REEL_RECIPE_TEXT]; /* the tokenizer's file */
@@ -106,7 +106,8 @@ typedef struct reel_recipe {
         double vlb; /* learned: the weight of the variational bound, Improved DDPM's lambda */
     } dit;
     struct {
-        int64_t d_model, d_kv, d_ff, num_heads, num_layers, tokens;
+        int64_t d_model, d_kv, d_ff, num_heads, num_layers;
+        int64_t tokens; /* of a text that the transformer sees; 0: as init says, or 64 */
     } text;
     struct {
         int64_t vocabulary, captions;

@@ -35,6 +35,7 @@ static void test_recipe_unknown_words_are_named_with_what_is_known(void **state)
     refuse("{\"optimiser\":{\"rules\":[{\"match\":\"*\",\"method\":\"sgd\"}]}}", "rules[0].method");
     refuse("{\"optimiser\":{\"decay\":\"step\"}}", "optimiser.decay");
     refuse("{\"data\":{\"buckets\":[]}}", "wanted 1 to 12 sizes, got 0");
+    refuse("{\"vae\":{\"dim_mult\":[]}}", "wanted 1 to 8 numbers, got 0");
     refuse("[]", "r.json");
 }
 
@@ -42,6 +43,7 @@ static void test_recipe_writes_what_it_reads(void **state) {
     (void)state;
     reel_env *env = test_env();
     reel_recipe r = reel_recipe_default(), again = reel_recipe_default();
+    assert_int_equal(r.dit.patch_size.n, 0); /* not said is written as such, too */
     const char *text =
         "{\"run\":{\"seed\":9},\"optimiser\":{\"decay\":\"cosine\",\"rules\":[{\"match\":\"a*\","
         "\"method\":\"muon\",\"lr\":0.5}]},\"vae\":{\"dim_mult\":[1,2,4,4],\"init\":\"x/y\"},"

@@ -97,6 +97,15 @@ static reel_status write_scheduler(reel_env *env, const char *folder,
     return status;
 }
 
+reel_saved_usual reel_saved_usual_default(void) {
+    return (reel_saved_usual){.steps = 20, .cfg_scale = 3};
+}
+
+static void write_real(reel_json_out *out, const char *key, double value) {
+    reel_json_out_key(out, key);
+    reel_json_out_real(out, value);
+}
+
 /* Reel's own object in the index, which diffusers passes over: sizes to generate when nothing is
  * said, and how many rows of text the transformer knows. */
 static void write_own(reel_json_out *out, const reel_saved_model *m) {
@@ -107,16 +116,15 @@ static void write_own(reel_json_out *out, const reel_saved_model *m) {
                  {"height", m->height},
                  {"frames", m->frames},
                  {"text_length", m->text_length},
-                 {"steps", 20}};
+                 {"steps", m->usual.steps}};
     reel_json_out_object_begin(out);
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
         reel_json_out_key(out, whole[i].key);
         reel_json_out_int(out, whole[i].value);
     }
-    reel_json_out_key(out, "fps");
-    reel_json_out_real(out, m->fps);
-    reel_json_out_key(out, "cfg_scale");
-    reel_json_out_real(out, 3);
+    write_real(out, "fps", m->fps);
+    write_real(out, "cfg_scale", m->usual.cfg_scale);
+    if (m->usual.flow_shift > 0) write_real(out, "flow_shift", m->usual.flow_shift);
     if (m->of_world) {
         reel_json_out_key(out, "world");
         reel_json_out_bool(out, true);

@@ -13,6 +13,15 @@
 REEL_MUST_USE reel_status reel_save_part(reel_env *env, const char *folder,
                                          const reel_component_config *config, reel_params *params);
 
+/* How a model is sampled when nothing is said. */
+typedef struct reel_saved_usual {
+    int64_t steps;
+    double cfg_scale, flow_shift; /* flow_shift 0: as its scheduler says */
+} reel_saved_usual;
+
+/* 20 steps, a guidance of 3. */
+reel_saved_usual reel_saved_usual_default(void);
+
 /* What is put together to a folder that generates. */
 typedef struct reel_saved_model {
     reel_component_config transformer, text_encoder;
@@ -24,6 +33,7 @@ typedef struct reel_saved_model {
     /* what it was trained on, for those who ask for nothing else */
     int64_t width, height, frames, text_length;
     double fps;
+    reel_saved_usual usual;
     bool of_world; /* from nothing, on reel's own world: it knows no more */
 } reel_saved_model;
 

@@ -84,6 +84,23 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     expect 0 "$REEL" info "$work/dit/model"
     grep -q '"swap"' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
     expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
+    # what a folder says of itself stays; how much text is seen is the recipe's to say
+    says() { grep -qF -- "$2" "$work/$1/model/model_index.json" || complain "$1: its folder does not say $2"; }
+    says dit '"steps":20,"fps":8.0,"cfg_scale":3.0,"world":true}'
+    cp -r "$work/dit/model" "$work/own"
+    sed -i 's/"_reel":{.*}}/"_reel":{"text_length":24,"steps":7,"cfg_scale":5.5,"flow_shift":2.5}}/' \
+        "$work/own/model_index.json"
+    expect 0 "$REEL" train $dit --out "$work/said" --set "dit.init=$work/own" --steps 1
+    says said '"text_length":32,"steps":7,"fps":8.0,"cfg_scale":5.5,"flow_shift":2.5}'
+    expect 0 "$REEL" train $dit --out "$work/unsaid" --set "dit.init=$work/own" --set text.tokens=0 --steps 1
+    says unsaid '"text_length":24,"steps":7'
+    # patches are the folder's, and no recipe makes them others
+    expect 0 "$REEL" train $dit --out "$work/small" --set 'dit.patch_size=[1,1,1]' --steps 1
+    expect 0 "$REEL" train $dit --out "$work/smaller" --set "dit.init=$work/small/model" --steps 1
+    expect 1 "$REEL" train $dit --out "$work/x" --set "dit.init=$work/small/model" --set 'dit.patch_size=[1,2,2]'
+    err_has "dit.patch_size: got [1,2,2], but the transformer in $work/small/model was made with [1,1,1]"
+    expect 1 "$REEL" train $dit --out "$work/x" --set 'dit.patch_size=[1,1]'
+    err_has "dit.patch_size: got 2 numbers, wanted 3"
     # one that knows texts only token by token is given all of a text at once
     expect 0 "$REEL" train $dit --out "$work/pooled" --set "dit.init=$work/dit/model" --steps 2 \
         --set dit.pooled_text=1 --set dit.object_weight=2

@@ -38,6 +38,53 @@ differs "$work/v-7.mkv" "$work/v-8.mkv" 9
 expect 0 run loop $m -p "a red ball" --size 64x64 --frames 5 -s 7 --variations 2 -o "$work/l.mkv"
 is "$work/l-8.mkv" 10 64,64
 
+# ---- killed behind the first: the same command keeps it and makes the rest, and so does one for more ----
+vary() { run generate $m -p "a red ball" -s 7 --steps 40 "$@"; }
+state() { stat -c '%i %y' "$@"; }
+mkdir "$work/whole"
+expect 0 vary --variations 3 -o "$work/k.mkv"
+mv "$work"/k-* "$work/whole"
+killed_with() { # FILE COMMAND...: once the file is there
+    file=$1
+    shift
+    "$@" >/dev/null 2>&1 &
+    pid=$!
+    while [ ! -e "$file" ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+    child=$(ps -o pid= --ppid $pid | tr -d ' ')
+    kill -9 ${child:-$pid} 2>/dev/null
+    wait $pid 2>/dev/null
+}
+killed_with "$work/k-7.mkv" vary --variations 3 -o "$work/k.mkv"
+[ ! -e "$work/k-9.mkv" ] || complain "it was not killed in time to test anything"
+first=$(state "$work/k-7.mkv")
+printf 'no video' >"$work/k-9.mkv"
+printf 'a red ball' | "$REEL" generate $m --prompt-file - -s 7 --steps 40 -t 2 --variations 3 -o "$work/k.mkv" \
+    >"$work/out" 2>"$work/err" || complain "it did not go on"
+err_has "k-7.mkv is finished, and kept"
+[ "$(state "$work/k-7.mkv")" = "$first" ] || complain "a finished variation was made anew"
+for made in "$work"/whole/*; do
+    cmp -s "$made" "$work/${made##*/}" || complain "killed, ${made##*/} has other bytes"
+done
+all=$(state "$work"/k-[789].mkv)
+expect 0 vary --variations 4 -o "$work/k.mkv"
+[ "$(state "$work"/k-[789].mkv)" = "$all" ] || complain "for one more all were made anew"
+is "$work/k-10.mkv" 9 64,64
+expect 0 run generate $m -p "a blue ball" -s 7 --steps 40 --variations 2 -o "$work/k.mkv"
+[ "$(state "$work/k-7.mkv")" != "$first" ] || complain "the file of another prompt was kept"
+ffmpeg -v error -i "$work/k-9.mkv" -frames:v 5 -c copy "$work/cut.mkv" && mv "$work/cut.mkv" "$work/k-9.mkv"
+expect 0 vary --variations 3 -o "$work/k.mkv"
+is "$work/k-9.mkv" 9 64,64
+
+# ---- of two runs the first is not made again ----
+loop() { "$REEL" loop $m -p "a red ball" --size 64x64 --frames 5 -s 7 -t 2 --steps 40 -o "$work/t.mkv"; }
+expect 0 loop
+mv "$work/t.mkv" "$work/whole"
+killed_with "$work/t.mkv.reel-half.mkv" loop
+[ ! -e "$work/t.mkv" ] || complain "the loop was not killed in time to test anything"
+expect 0 loop
+err_has "t.mkv.reel-half.mkv is finished, and kept"
+cmp -s "$work/t.mkv" "$work/whole/t.mkv" || complain "killed in its second run, a loop has other bytes"
+
 # ---- without a seed one is drawn, and kept until all of them are there ----
 mkdir "$work/d-variations.png" # no sheet can be written there: the run ends before its end
 expect 1 run generate $m -p "a red ball" --variations 2 --steps 1 -o "$work/d.mkv"

@@ -75,15 +75,11 @@ static char *read_input(const reel_usage *u) {
     return text;
 }
 
-/* The prompt's text: *owned is what is to be freed with reel_free, *input with free. */
+/* The prompt's text: *owned is what is to be freed with reel_free. */
 static bool read_prompt(reel_env *env, const reel_usage *u, const reel_make_options *o,
-                        const char **prompt, char **owned, char **input) {
+                        const char **prompt, char **owned) {
     *prompt = o->prompt;
     if (!o->prompt_file) return true;
-    if (strcmp(o->prompt_file, "-") == 0) {
-        *prompt = *input = read_input(u);
-        return *input != NULL;
-    }
     int64_t bytes;
     if (reel_file_read(env, o->prompt_file, MAX_PROMPT, owned, &bytes) != REEL_OK) {
         reel_command_fail(u, env);
@@ -181,6 +177,7 @@ static reel_generate_request make_request(const reel_usage *u, const reel_parsed
     r.max_memory = o->max_memory;
     r.preview_path = o->preview_path;
     r.bit_exact = o->bit_exact;
+    r.keep_finished = o->keep_finished;
     return r;
 }
 
@@ -256,7 +253,7 @@ static reel_status generate(reel_env *env, const reel_usage *u, const reel_make_
 static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
                     const reel_generate_request *given) {
     char pocket[PATH_BYTES], cache[REEL_HUB_PATH];
-    char *owned = NULL, *input = NULL;
+    char *owned = NULL;
     reel_generate_request r = make_request(u, parsed, o, given);
     if (!reel_make_find_model(u, &o->model, pocket)) return REEL_EXIT_FAILURE;
     reel_make_hold_signals();
@@ -266,14 +263,13 @@ static int run_with(const reel_usage *u, const reel_parsed *parsed, reel_make_op
                                               : REEL_LOG_WARN;
     if (!reel_command_env_for(u, (int)o->threads, level, &env)) return REEL_EXIT_FAILURE;
     int exit_code = REEL_EXIT_FAILURE;
-    if (read_prompt(env, u, o, &r.prompt, &owned, &input)) {
+    if (read_prompt(env, u, o, &r.prompt, &owned)) {
         r.model = o->model;
         r.cache_root = reel_hub_cache(cache);
         const reel_status status = generate(env, u, o, &r);
         exit_code = status == REEL_OK ? REEL_EXIT_OK : reel_command_fail(u, env);
     }
     reel_free(env, owned);
-    free(input);
     reel_env_free(&env);
     return exit_code;
 }
@@ -290,7 +286,7 @@ static int run_stereo(const reel_usage *u, const reel_parsed *parsed, reel_make_
     }
     reel_make_options before = *o;
     before.output = flat;
-    before.is_half = true;
+    before.is_half = before.keep_finished = true;
     int code = run_with(u, parsed, &before, given);
     if (code != REEL_EXIT_OK || o->dry_run) return code;
     code = reel_make_stereo(u, o, flat, o->output, depth_output);
@@ -356,10 +352,28 @@ static int make_one(const reel_usage *u, const reel_parsed *parsed, reel_make_op
     return make_once(u, parsed, o, context);
 }
 
+/* All files that are asked for. Standard input is read here: it can be read only once, and stands
+ * for --prompt then. */
+static int make_all(const reel_usage *u, const reel_parsed *parsed, const reel_make_options *o,
+                    reel_make_one *make, const void *context) {
+    reel_make_options filled = *o;
+    reel_parsed marked = *parsed;
+    char *input = NULL;
+    if (o->prompt_file && strcmp(o->prompt_file, "-") == 0 && !o->prompt) {
+        filled.prompt = input = read_input(u);
+        if (!input) return REEL_EXIT_FAILURE;
+        filled.prompt_file = NULL;
+        reel_option_mark(u, &marked, "prompt");
+    }
+    const int code = o->variations > 1 ? reel_make_variations(u, &marked, &filled, make, context)
+                                       : make(u, &marked, &filled, context);
+    free(input);
+    return code;
+}
+
 int reel_make(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
               const reel_generate_request *given) {
-    return o->variations > 1 ? reel_make_variations(u, parsed, o, make_one, given)
-                             : make_once(u, parsed, o, given);
+    return make_all(u, parsed, o, make_one, given);
 }
 
 /* ---- in two runs ---- */
@@ -376,7 +390,7 @@ static int make_pair(const reel_usage *u, const reel_parsed *parsed, reel_make_o
     reel_make_options before = *o;
     reel_generate_request rest = *pair[1];
     before.output = half;
-    before.is_half = true;
+    before.is_half = before.keep_finished = true;
     rest.clip[0] = half;
     int code = make_once(u, parsed, &before, pair[0]);
     if (code != REEL_EXIT_OK || o->dry_run) return code;
@@ -388,8 +402,7 @@ static int make_pair(const reel_usage *u, const reel_parsed *parsed, reel_make_o
 int reel_make_twice(const reel_usage *u, const reel_parsed *parsed, reel_make_options *o,
                     const reel_generate_request *first, const reel_generate_request *second) {
     const reel_generate_request *const pair[] = {first, second};
-    return o->variations > 1 ? reel_make_variations(u, parsed, o, make_pair, pair)
-                             : make_pair(u, parsed, o, pair);
+    return make_all(u, parsed, o, make_pair, pair);
 }
 
 /* ---- for the commands ---- */

@@ -29,7 +29,8 @@ typedef struct reel_make_options {
     const char *stereo;
     double eyes, screen;
     bool depth;
-    bool is_half; /* no option: the output is on the way to another file and is not told */
+    bool is_half;       /* no option: the output is on the way to another file and is not told */
+    bool keep_finished; /* no option: an output that an earlier run finished is kept */
 } reel_make_options;
 
 /* The rows of those options: a usage's `shared`. */
@@ -43,14 +44,16 @@ int reel_make(const reel_usage *usage, const reel_parsed *parsed, reel_make_opti
               const reel_generate_request *given);
 
 /* The same in two runs, the second of which is given what the first one made as its clip[0]: a
- * lossless OUTPUT.reel-half.mkv, gone when both are done. When the first run stops, it goes on with
- * the same command; a second one whose seed was given goes on too. */
+ * lossless OUTPUT.reel-half.mkv, gone when both are done. When one of them stops and the seed was
+ * given, the same command goes on from there; a first one with a drawn seed does, too. */
 int reel_make_twice(const reel_usage *usage, const reel_parsed *parsed, reel_make_options *options,
                     const reel_generate_request *first, const reel_generate_request *second);
 
 /* Makes o->variations files, each with a seed of its own that its name ends in, and a contact sheet
  * of them, OUTPUT-variations.png. make is called for each of them. A seed that is drawn lies in
- * OUTPUT-variations.reel-state until the sheet is there. */
+ * OUTPUT-variations.reel-state until the sheet is there. A file that is there with the recipe it is
+ * to get is kept; not so one that comes of two runs or is seen with two eyes, whose recipe is only
+ * known when it is made. */
 typedef int reel_make_one(const reel_usage *usage, const reel_parsed *parsed,
                           reel_make_options *options, const void *context);
 int reel_make_variations(const reel_usage *usage, const reel_parsed *parsed,

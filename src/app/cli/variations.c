@@ -103,6 +103,7 @@ int reel_make_variations(const reel_usage *u, const reel_parsed *parsed, const r
         char seed[32];
         one.seed = copy.seed + i;
         one.variations = 1;
+        one.keep_finished = true; /* by a run that was stopped, or that made fewer */
         snprintf(seed, sizeof seed, "%lld", (long long)one.seed);
         if (!name_of(o->output, seed, NULL, name[i])) code = REEL_EXIT_FAILURE;
         one.output = list[i] = name[i];

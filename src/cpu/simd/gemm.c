@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "cpu/simd/activation.h"
+#include "cpu/simd/cut.h"
 #include "cpu/simd/gemm_kernel.h"
 
 /* How a product is cut up: a function of its shape, dtypes and the level alone. */
@@ -27,16 +28,6 @@ typedef struct schedule {
     int64_t MB, NB, n_m, n_n;
     int64_t b_words, a_words, sum_words; /* scratch of a lane: see block */
 } schedule;
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-static int64_t parts(int64_t n, int64_t of) {
-    return (n + of - 1) / of;
-}
 
 /* ---- cutting ---- */
 

@@ -21,6 +21,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "cpu/simd/cut.h"
 #include "cpu/simd/gemm_kernel.h"
 
 enum {
@@ -33,16 +34,6 @@ enum {
     CACHE_BYTES = 1792 << 10, /* of a second-level cache of 2 MiB */
     SUM_BYTES = 1 << 20,      /* of them for sums */
 };
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-static int64_t parts(int64_t n, int64_t of) {
-    return (n + of - 1) / of;
-}
 
 /* ---- cutting: a function of the shape alone ---- */
 

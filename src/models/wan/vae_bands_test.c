@@ -7,77 +7,24 @@
 #include <math.h>
 #include <string.h>
 
-#include "cpu/cpu.h"
 #include "models/wan/vae_stream.h"
 #include "ops/slice.h"
-#include "support/op_check.h"
 #include "support/tape_rig.h"
-#include "tape/plan.h"
+#include "support/vae_rig.h"
 
 /* f latent frames of LONG x SHORT latents, z channels, of which the first generation makes 4 x 4
  * pixels each and the second 8 x 8. A band reaches 8 latents far: of 23 there are cuts with a whole
  * halo, and such where the frame ends within it. */
-enum { F = 3, LONG = 23, SHORT = 2, Z = 4, FRAMES = 9, MOST = FRAMES * LONG * SHORT * 64 * 3 };
+enum {
+    F = 3,
+    LONG = 23,
+    SHORT = 2,
+    Z = VAE_RIG_Z,
+    FRAMES = 9,
+    MOST = FRAMES * LONG * SHORT * 64 * 3
+};
 
-typedef enum kind { PLAIN, RESIDUAL, LINEAR, KINDS } kind;
-
-static reel_wan_vae_config small(kind which) {
-    const bool residual = which != PLAIN;
-    reel_wan_vae_config c = {.base_dim = 8,
-                             .z_dim = Z,
-                             .n_levels = 3,
-                             .dim_mult = {1, 2, 2},
-                             .num_res_blocks = 1,
-                             .temperal_downsample = {true, true},
-                             .is_residual = residual,
-                             .in_channels = residual ? 12 : 3,
-                             .out_channels = residual ? 12 : 3,
-                             .patch_size = residual ? 2 : 1,
-                             .linear_path = which == LINEAR};
-    for (int i = 0; i < Z; i++) {
-        c.latents_mean[i] = 0.25f * (float)i - 0.5f;
-        c.latents_std[i] = 1 + 0.5f * (float)i;
-    }
-    return c;
-}
-
-typedef struct rig {
-    reel_env *env;
-    reel_kernel_table *table;
-    reel_params *params;
-    reel_tape *tape;
-    reel_plan *plan;
-    reel_wan_vae_config config;
-    reel_dtype compute;
-    reel_wan_vae_stream *stream;
-} rig;
-
-static void must(rig *r, reel_status status) {
-    if (status != REEL_OK) fail_msg("%s", reel_env_message(r->env));
-}
-
-static void open_rig(rig *r, kind which, reel_dtype compute, int threads) {
-    *r = (rig){.env = op_test_env(threads), .config = small(which), .compute = compute};
-    must(r, reel_cpu_table(r->env, reel_isa_detect(), &r->table));
-    must(r, reel_ops_tape_new(r->env, &r->tape));
-    must(r, reel_params_new(r->env, &r->params));
-    reel_nn nn = reel_nn_start(r->tape, r->params, compute);
-    const reel_var z = reel_tape_input(r->tape, REEL_F32, REEL_SHAPE(1, 1, 2, 2, Z), "z", NULL);
-    reel_wan_vae_decode_piece(&nn, &r->config, z, REEL_WAN_VAE_FIRST, NULL);
-    must(r, reel_params_initialise(r->params, 3));
-    reel_params_close(r->params);
-}
-
-static void close_rig(rig *r) {
-    reel_wan_vae_stream_close(&r->stream);
-    reel_plan_free(&r->plan);
-    reel_tape_free(&r->tape);
-    reel_params_free(&r->params);
-    reel_kernel_table_free(r->env, &r->table);
-    reel_env_free(&r->env);
-}
-
-static reel_wan_vae_stream_options options_of(rig *r, int axis, int64_t n_bands) {
+static reel_wan_vae_stream_options options_of(vae_rig *r, int axis, int64_t n_bands) {
     const int64_t fs = reel_wan_vae_factor_s(&r->config);
     return (reel_wan_vae_stream_options){.params = r->params,
                                          .table = r->table,
@@ -107,13 +54,13 @@ static reel_status take_frames(void *context, int64_t first, int64_t n, const fl
 }
 
 /* Decodes random latents; f is the film to fill. */
-static void decode(rig *r, const reel_wan_vae_stream_options *options, film *f) {
+static void decode(vae_rig *r, const reel_wan_vae_stream_options *options, film *f) {
     static float z[Z * F * LONG * SHORT];
     tape_rig_fill(z, Z * F * LONG * SHORT, 5);
     f->n_frames = 0;
     f->frame = options->height * options->width * 3;
-    must(r, reel_wan_vae_decoder_open(r->env, &r->config, options, &r->stream));
-    must(r, reel_wan_vae_decoder_run(r->stream, z, F, take_frames, f));
+    vae_rig_must(r, reel_wan_vae_decoder_open(r->env, &r->config, options, &r->stream));
+    vae_rig_must(r, reel_wan_vae_decoder_run(r->stream, z, F, take_frames, f));
     assert_int_equal(f->n_frames, FRAMES);
     reel_wan_vae_stream_close(&r->stream);
 }
@@ -123,9 +70,10 @@ static void decode(rig *r, const reel_wan_vae_stream_options *options, film *f) 
 static film whole, cut;
 
 /* single_from: see reel_wan_vae_stream_options. */
-static void expect_same_bytes(kind which, reel_dtype compute, int axis, int64_t single_from) {
-    rig r;
-    open_rig(&r, which, compute, 2);
+static void expect_same_bytes(vae_rig_kind which, reel_dtype compute, int axis,
+                              int64_t single_from) {
+    vae_rig r;
+    vae_rig_open(&r, which, compute, reel_isa_detect(), 2);
     reel_wan_vae_stream_options o = options_of(&r, axis, 1);
     decode(&r, &o, &whole);
     static const int64_t counts[] = {2, 3, 5, LONG};
@@ -137,29 +85,31 @@ static void expect_same_bytes(kind which, reel_dtype compute, int axis, int64_t 
         for (int64_t k = 0; k < FRAMES * whole.frame; k++)
             assert_true(fabsf(cut.pixels[k] - ((float)cut.bytes[k] / 127.5f - 1)) < 1e-6f);
     }
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 static void test_wan_vae_bands_give_the_bytes_of_the_whole(void **state) {
     (void)state;
-    for (int k = 0; k < 4 * KINDS; k++)
-        expect_same_bytes((kind)(k % KINDS), k < 2 * KINDS ? REEL_F32 : REEL_BF16, k / KINDS % 2,
-                          0);
+    for (int k = 0; k < 4 * VAE_RIG_KINDS; k++)
+        expect_same_bytes((vae_rig_kind)(k % VAE_RIG_KINDS),
+                          k < 2 * VAE_RIG_KINDS ? REEL_F32 : REEL_BF16, k / VAE_RIG_KINDS % 2, 0);
 }
 
 /* From 1 element on all frames of a piece are made one by one; from 3000 on those of the largest
  * grids. */
 static void test_wan_vae_bands_give_the_same_bytes_frame_by_frame(void **state) {
     (void)state;
-    for (int k = 0; k < 2 * KINDS; k++)
-        expect_same_bytes((kind)(k % KINDS), REEL_BF16, 1, k < KINDS ? 1 : 3000);
+    for (int k = 0; k < 2 * VAE_RIG_KINDS; k++)
+        expect_same_bytes((vae_rig_kind)(k % VAE_RIG_KINDS), REEL_BF16, 1,
+                          k < VAE_RIG_KINDS ? 1 : 3000);
 }
 
 /* Not only their bytes: a band of a whole clip's middle against the picture, floats and all. */
-static void expect_same_floats(kind which, reel_dtype compute, int axis, const int64_t at[2]) {
+static void expect_same_floats(vae_rig_kind which, reel_dtype compute, int axis,
+                               const int64_t at[2]) {
     static float z[F * LONG * SHORT * Z];
-    rig r;
-    open_rig(&r, which, compute, 2);
+    vae_rig r;
+    vae_rig_open(&r, which, compute, reel_isa_detect(), 2);
     tape_rig_fill(z, F * LONG * SHORT * Z, 7);
     const int64_t h = axis ? SHORT : LONG, w = axis ? LONG : SHORT;
     const reel_wan_vae_band band = {axis, LONG, at[0], at[1]};
@@ -180,22 +130,23 @@ static void expect_same_floats(kind which, reel_dtype compute, int axis, const i
         reel_wan_vae_decode_band(&nn, &r.config, &band, &parts, REEL_WAN_VAE_FIRST, NULL);
     reel_tape_keep(r.tape, all);
     reel_tape_keep(r.tape, out);
-    must(&r, reel_plan_new(r.tape, r.table, NULL, &r.plan));
-    must(&r, reel_plan_run(r.plan, NULL));
+    vae_rig_must(&r, reel_plan_new(r.tape, r.table, NULL, &r.plan));
+    vae_rig_must(&r, reel_plan_run(r.plan, NULL));
     const reel_shape shape = reel_tape_value(r.tape, all)->shape;
     assert_true(reel_shape_equal(&shape, &reel_tape_value(r.tape, out)->shape));
     assert_memory_equal(reel_plan_data(r.plan, all), reel_plan_data(r.plan, out),
                         (size_t)reel_shape_count(&shape) * sizeof(float));
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 static void test_wan_vae_a_band_is_a_part_of_the_whole_float_by_float(void **state) {
     (void)state;
     static const int64_t at[][2] = {{0, 8}, {9, 12}, {3, 22}, {22, 23}, {0, LONG}};
-    for (int k = 0; k < 4 * KINDS; k++)
+    for (int k = 0; k < 4 * VAE_RIG_KINDS; k++)
         for (int i = 0; i < 5; i++)
-            expect_same_floats((kind)(k % KINDS), k < 2 * KINDS ? REEL_F32 : REEL_BF16,
-                               k / KINDS % 2, at[i]);
+            expect_same_floats((vae_rig_kind)(k % VAE_RIG_KINDS),
+                               k < 2 * VAE_RIG_KINDS ? REEL_F32 : REEL_BF16, k / VAE_RIG_KINDS % 2,
+                               at[i]);
 }
 
 /* A band reads nothing outside its range, and all of it. */
@@ -214,24 +165,24 @@ static void test_wan_vae_bands_reach_as_far_as_they_say(void **state) {
 static void test_wan_vae_bands_give_the_same_bytes_with_any_threads(void **state) {
     (void)state;
     for (int threads = 1; threads <= 3; threads++) {
-        rig r;
-        open_rig(&r, RESIDUAL, REEL_BF16, threads);
+        vae_rig r;
+        vae_rig_open(&r, VAE_RIG_RESIDUAL, REEL_BF16, reel_isa_detect(), threads);
         const reel_wan_vae_stream_options o = options_of(&r, 1, 3);
         decode(&r, &o, threads == 1 ? &whole : &cut);
         if (threads > 1)
             assert_memory_equal(whole.pixels, cut.pixels,
                                 (size_t)(FRAMES * whole.frame) * sizeof(float));
-        close_rig(&r);
+        vae_rig_close(&r);
     }
 }
 
 /* ---- memory ---- */
 
 /* What a run holds at its peak beside what there was before it opened. */
-static int64_t measured(rig *r, const reel_wan_vae_stream_options *options, int64_t *foretold) {
+static int64_t measured(vae_rig *r, const reel_wan_vae_stream_options *options, int64_t *foretold) {
     static film f;
     const int64_t before = r->env->allocator.bytes;
-    must(r, reel_wan_vae_decoder_open(r->env, &r->config, options, &r->stream));
+    vae_rig_must(r, reel_wan_vae_decoder_open(r->env, &r->config, options, &r->stream));
     *foretold = reel_wan_vae_stream_peak(r->stream, F);
     reel_wan_vae_stream_close(&r->stream);
     r->env->allocator.peak_bytes = r->env->allocator.bytes;
@@ -243,8 +194,8 @@ static int64_t measured(rig *r, const reel_wan_vae_stream_options *options, int6
 /* Tape and plan themselves are what the prediction leaves out; real frames are so much larger. */
 static void test_wan_vae_bands_take_what_they_say(void **state) {
     (void)state;
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, 2);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, reel_isa_detect(), 2);
     int64_t before = 0;
     static const int64_t counts[] = {1, 2, 5};
     for (int i = 0; i < 3; i++) {
@@ -256,18 +207,18 @@ static void test_wan_vae_bands_take_what_they_say(void **state) {
         assert_true(!i || foretold < before);
         before = foretold;
     }
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 /* Wan 2.1's 81 frames of 832 x 480, planned only: two bands keep below 1300 MiB, for 4% more
  * arithmetic, so that there is room for 140 MiB of weights and the rest of the process in 1536. */
 static void test_wan_vae_bands_bring_480p_below_its_limit(void **state) {
     (void)state;
-    rig r;
-    open_rig(&r, PLAIN, REEL_BF16, 2);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_BF16, reel_isa_detect(), 2);
     r.config = reel_wan_vae_config_default();
     reel_params *params;
-    must(&r, reel_params_new(r.env, &params));
+    vae_rig_must(&r, reel_params_new(r.env, &params));
     reel_tape_reset(r.tape);
     reel_nn nn = reel_nn_start(r.tape, params, REEL_BF16);
     const reel_var z = reel_tape_input(r.tape, REEL_F32, REEL_SHAPE(1, 1, 2, 2, 16), "z", NULL);
@@ -282,7 +233,7 @@ static void test_wan_vae_bands_bring_480p_below_its_limit(void **state) {
                                                .height = 480,
                                                .width = 832,
                                                .n_bands = i + 1};
-        must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
+        vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
         peak[i] = reel_wan_vae_stream_peak(r.stream, 21);
         flops[i] = reel_wan_vae_stream_get_stats(r.stream).flops;
         reel_wan_vae_stream_close(&r.stream);
@@ -290,38 +241,27 @@ static void test_wan_vae_bands_bring_480p_below_its_limit(void **state) {
     assert_true(flops[1] < 1.04 * flops[0] && flops[2] < 1.08 * flops[0]);
     assert_true(peak[0] >> 20 > 2000 && peak[1] >> 20 < 1300 && peak[2] >> 20 < 1100);
     reel_params_free(&params);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 /* ---- refusals and callbacks ---- */
-
-static void expect_refused(rig *r, const reel_wan_vae_stream_options *o, bool encode,
-                           const char *part) {
-    assert_int_equal((encode ? reel_wan_vae_encoder_open
-                             : reel_wan_vae_decoder_open)(r->env, &r->config, o, &r->stream),
-                     REEL_E_ARG);
-    assert_null(r->stream);
-    if (!strstr(reel_env_message(r->env), part))
-        fail_msg("'%s' does not say '%s'", reel_env_message(r->env), part);
-    reel_env_clear(r->env);
-}
 
 static void test_wan_vae_bands_refuse_what_does_not_fit(void **state) {
     (void)state;
     static float few[LONG * SHORT * 16 * 3 * 4];
     int64_t n;
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, 2);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, reel_isa_detect(), 2);
     reel_wan_vae_stream_options o = options_of(&r, 1, LONG + 1);
-    expect_refused(&r, &o, false, "n_bands must be in 1..23, got 24");
+    vae_rig_expect_refused(&r, false, &o, "n_bands must be in 1..23, got 24");
     o.n_bands = 2;
-    expect_refused(&r, &o, true, "bands are a decoder's");
+    vae_rig_expect_refused(&r, true, &o, "bands are a decoder's");
     o.tile_width = o.stride_width = 16;
-    expect_refused(&r, &o, false, "not of tiles");
+    vae_rig_expect_refused(&r, false, &o, "not of tiles");
     o = options_of(&r, 1, 2);
-    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
+    vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
     assert_int_equal(reel_wan_vae_decoder_push(r.stream, few, 1, few, &n), REEL_E_ARG);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 typedef struct watch {
@@ -340,8 +280,8 @@ static void test_wan_vae_bands_say_how_far_they_are(void **state) {
     (void)state;
     enum { PIECES = F + 3 * F };
     static float z[Z * F * LONG * SHORT];
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, 2);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, reel_isa_detect(), 2);
     for (int stop_at = 0; stop_at < PIECES + 1; stop_at++) {
         watch w = {.stop_at = stop_at};
         reel_wan_vae_stream_options o = options_of(&r, 1, 3);
@@ -349,35 +289,35 @@ static void test_wan_vae_bands_say_how_far_they_are(void **state) {
         o.tick_context = &w;
         whole.n_frames = 0;
         whole.frame = o.height * o.width * 3;
-        must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
+        vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
         const reel_status status = reel_wan_vae_decoder_run(r.stream, z, F, take_frames, &whole);
         assert_int_equal(status, stop_at ? REEL_E_CANCELLED : REEL_OK);
         assert_int_equal(w.n_calls, stop_at ? stop_at : PIECES);
         if (!stop_at) assert_true(fabs(w.last - 1) < 1e-9);
         reel_wan_vae_stream_close(&r.stream);
     }
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 static void test_wan_vae_bands_refuse_pixels_that_are_no_numbers(void **state) {
     (void)state;
     static float z[Z * F * LONG * SHORT];
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, 2);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, reel_isa_detect(), 2);
     ((float *)reel_params_find(r.params, "decoder.conv_out.bias")->data)[1] = NAN;
     const reel_wan_vae_stream_options o = options_of(&r, 1, 2);
     whole.n_frames = 0;
-    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
+    vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
     assert_int_equal(reel_wan_vae_decoder_run(r.stream, z, F, take_frames, &whole), REEL_E_FORMAT);
     assert_int_equal(whole.n_frames, 0);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 static void test_wan_vae_bands_survive_failing_allocations(void **state) {
     (void)state;
     static float z[Z * F * LONG * SHORT];
-    rig r;
-    open_rig(&r, LINEAR, REEL_F32, 2);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_LINEAR, REEL_F32, reel_isa_detect(), 2);
     const int64_t held = r.env->allocator.bytes;
     reel_wan_vae_stream_options o = options_of(&r, 1, 2);
     o.width = o.height * 2;
@@ -397,7 +337,7 @@ static void test_wan_vae_bands_survive_failing_allocations(void **state) {
         reel_env_clear(r.env);
     }
     assert_true(k > 50);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 int main(void) {

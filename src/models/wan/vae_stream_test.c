@@ -11,95 +11,24 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "cpu/cpu.h"
-#include "support/op_check.h"
 #include "support/tape_rig.h"
-#include "tape/plan.h"
+#include "support/vae_rig.h"
 #include "tensor/tolerance.h"
 
 enum { MOST = 17 * 64 * 64 * 3 };
 
-typedef enum kind { PLAIN, RESIDUAL, LINEAR, KINDS } kind;
-
-/* A small VAE of each generation, and of the second with a linear path, with random weights. */
-static reel_wan_vae_config small(kind which) {
-    const bool residual = which != PLAIN;
-    reel_wan_vae_config c = {.base_dim = 8,
-                             .z_dim = 4,
-                             .n_levels = 3,
-                             .dim_mult = {1, 2, 2},
-                             .num_res_blocks = 1,
-                             .temperal_downsample = {true, true},
-                             .is_residual = residual,
-                             .in_channels = residual ? 12 : 3,
-                             .out_channels = residual ? 12 : 3,
-                             .patch_size = residual ? 2 : 1,
-                             .linear_path = which == LINEAR};
-    for (int i = 0; i < 4; i++) {
-        c.latents_mean[i] = 0.25f * (float)i - 0.5f;
-        c.latents_std[i] = 1 + 0.5f * (float)i;
-    }
-    return c;
-}
-
-typedef struct rig {
-    reel_env *env;
-    reel_kernel_table *table;
-    reel_params *params;
-    reel_tape *tape;
-    reel_plan *plan;
-    reel_wan_vae_config config;
-    reel_dtype compute;
-    reel_wan_vae_stream *stream;
-} rig;
-
-static void must(rig *r, reel_status status) {
-    if (status != REEL_OK) fail_msg("%s", reel_env_message(r->env));
-}
-
-/* Records the whole clip: pixels [1,F,H,W,3] to moments, or latents [1,f,h,w,z] to pixels. */
-static reel_var record(rig *r, bool decode, reel_shape shape, const float *x) {
-    reel_tape_reset(r->tape);
-    reel_nn nn = reel_nn_start(r->tape, r->params, r->compute);
-    const reel_var in = reel_tape_input(r->tape, REEL_F32, shape, "x", x);
-    return (decode ? reel_wan_vae_decode_piece
-                   : reel_wan_vae_encode_piece)(&nn, &r->config, in, REEL_WAN_VAE_FIRST, NULL);
-}
-
-/* isa REEL_ISA_COUNT: the reference kernels. */
-static void open_rig(rig *r, kind which, reel_dtype compute, reel_isa isa) {
-    *r = (rig){.env = op_test_env(2), .config = small(which), .compute = compute};
-    must(r, isa == REEL_ISA_COUNT ? reel_ops_reference_table(r->env, &r->table)
-                                  : reel_cpu_table(r->env, isa, &r->table));
-    must(r, reel_ops_tape_new(r->env, &r->tape));
-    must(r, reel_params_new(r->env, &r->params));
-    record(r, false, REEL_SHAPE(1, 1, 16, 16, 3), NULL);
-    record(r, true, REEL_SHAPE(1, 1, 2, 2, 4), NULL);
-    must(r, reel_params_initialise(r->params, 3));
-    reel_params_close(r->params);
-}
-
-static void close_rig(rig *r) {
-    reel_wan_vae_stream_close(&r->stream);
-    reel_plan_free(&r->plan);
-    reel_tape_free(&r->tape);
-    reel_params_free(&r->params);
-    reel_kernel_table_free(r->env, &r->table);
-    reel_env_free(&r->env);
-}
-
 /* The whole clip in one run; count elements into y. */
-static void run_whole(rig *r, bool decode, reel_shape shape, const float *x, float *y) {
-    const reel_var out = record(r, decode, shape, x);
+static void run_whole(vae_rig *r, bool decode, reel_shape shape, const float *x, float *y) {
+    const reel_var out = vae_rig_record(r, decode, shape, x);
     reel_tape_keep(r->tape, out);
     reel_plan_free(&r->plan);
-    must(r, reel_plan_new(r->tape, r->table, NULL, &r->plan));
-    must(r, reel_plan_run(r->plan, NULL));
+    vae_rig_must(r, reel_plan_new(r->tape, r->table, NULL, &r->plan));
+    vae_rig_must(r, reel_plan_run(r->plan, NULL));
     memcpy(y, reel_plan_data(r->plan, out),
            (size_t)reel_shape_count(&reel_tape_value(r->tape, out)->shape) * sizeof *y);
 }
 
-static reel_wan_vae_stream_options options_of(rig *r, int64_t H, int64_t W) {
+static reel_wan_vae_stream_options options_of(vae_rig *r, int64_t H, int64_t W) {
     return (reel_wan_vae_stream_options){.params = r->params,
                                          .table = r->table,
                                          .compute = r->compute,
@@ -140,11 +69,11 @@ static reel_status give_frames(void *context, int64_t first, int64_t n, float *p
 /* ---- the whole, piece by piece ---- */
 
 /* single_from: see reel_wan_vae_stream_options. */
-static void expect_decoded_alike(kind which, reel_dtype compute, reel_isa isa,
+static void expect_decoded_alike(vae_rig_kind which, reel_dtype compute, reel_isa isa,
                                  int64_t single_from) {
     static float z[3 * 2 * 3 * 4], flat[3 * 2 * 3 * 4], whole[MOST], pieces[MOST];
-    rig r;
-    open_rig(&r, which, compute, isa);
+    vae_rig r;
+    vae_rig_open(&r, which, compute, isa, 2);
     const int64_t fs = reel_wan_vae_factor_s(&r.config), H = 2 * fs, W = 3 * fs;
     tape_rig_fill(z, 3 * 2 * 3 * 4, 5);
     swap_axes(z, 4, 3 * 2 * 3, flat);
@@ -154,45 +83,45 @@ static void expect_decoded_alike(kind which, reel_dtype compute, reel_isa isa,
         whole[i] = whole[i] < -1 ? -1 : whole[i] > 1 ? 1 : whole[i];
     reel_wan_vae_stream_options options = options_of(&r, H, W);
     options.single_from = single_from;
-    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+    vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
     for (int clip = 0; clip < 2; clip++) { /* the second one must not see the first */
         film f = {.pixels = pieces, .frame = H * W * 3};
-        must(&r, reel_wan_vae_decoder_run(r.stream, z, 3, take_frames, &f));
+        vae_rig_must(&r, reel_wan_vae_decoder_run(r.stream, z, 3, take_frames, &f));
         assert_int_equal(f.n_frames, 9);
         assert_int_equal(f.n_calls, 3);
         assert_memory_equal(whole, pieces, (size_t)count * sizeof *whole);
     }
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
-static void expect_encoded_alike(kind which, reel_dtype compute, reel_isa isa) {
+static void expect_encoded_alike(vae_rig_kind which, reel_dtype compute, reel_isa isa) {
     static float x[MOST], moments[3 * 2 * 3 * 8], both[3 * 2 * 3 * 8], mean[3 * 2 * 3 * 4],
         logvar[3 * 2 * 3 * 4];
-    rig r;
-    open_rig(&r, which, compute, isa);
+    vae_rig r;
+    vae_rig_open(&r, which, compute, isa, 2);
     const int64_t fs = reel_wan_vae_factor_s(&r.config), H = 2 * fs, W = 3 * fs, n = 3 * 2 * 3;
     tape_rig_fill(x, 9 * H * W * 3, 6);
     run_whole(&r, false, REEL_SHAPE(1, 9, H, W, 3), x, moments);
     swap_axes(moments, n, 8, both);
     const reel_wan_vae_stream_options options = options_of(&r, H, W);
-    must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
+    vae_rig_must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
     film f = {.pixels = x, .frame = H * W * 3};
-    must(&r, reel_wan_vae_encoder_run(r.stream, give_frames, &f, 3, mean, logvar));
+    vae_rig_must(&r, reel_wan_vae_encoder_run(r.stream, give_frames, &f, 3, mean, logvar));
     assert_int_equal(f.n_calls, 3);
     assert_memory_equal(both, mean, sizeof mean);
     assert_memory_equal(both + 4 * n, logvar, sizeof logvar);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 static void test_wan_vae_stream_gives_the_bytes_of_the_whole(void **state) {
     (void)state;
     for (int isa = 0; isa <= (int)REEL_ISA_COUNT; isa++)
-        for (int k = 0; k < 2 * KINDS; k++) {
+        for (int k = 0; k < 2 * VAE_RIG_KINDS; k++) {
             const bool reference = isa == (int)REEL_ISA_COUNT; /* slow: once is enough */
             if (reference ? k > 0 : isa > (int)reel_isa_detect()) continue;
-            const reel_dtype compute = k < KINDS ? REEL_F32 : REEL_BF16;
-            expect_decoded_alike((kind)(k % KINDS), compute, (reel_isa)isa, 0);
-            expect_encoded_alike((kind)(k % KINDS), compute, (reel_isa)isa);
+            const reel_dtype compute = k < VAE_RIG_KINDS ? REEL_F32 : REEL_BF16;
+            expect_decoded_alike((vae_rig_kind)(k % VAE_RIG_KINDS), compute, (reel_isa)isa, 0);
+            expect_encoded_alike((vae_rig_kind)(k % VAE_RIG_KINDS), compute, (reel_isa)isa);
         }
 }
 
@@ -202,8 +131,8 @@ static void test_wan_vae_linear_path_codes_patches(void **state) {
     (void)state;
     enum { S = 8, P = 4 * S * S * 3, Z = 4 };
     static float x[5 * S * S * 3], y[5 * S * S * 3], moments[2 * 2 * Z], z[2 * Z];
-    rig r;
-    open_rig(&r, LINEAR, REEL_F32, REEL_ISA_COUNT);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_LINEAR, REEL_F32, REEL_ISA_COUNT, 2);
     for (int i = 0; i < reel_params_count(r.params); i++) {
         const reel_param *p = reel_params_at(r.params, i);
         memset(p->data, 0, (size_t)reel_shape_count(&p->shape) * sizeof(float));
@@ -230,51 +159,52 @@ static void test_wan_vae_linear_path_codes_patches(void **state) {
         const float wanted = i == S * S * 3 + at ? -1.0f : corner ? 0.25f : 0;
         assert_true(fabsf(y[i] - wanted) < 1e-6f);
     }
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 /* From 1 element on all of a piece's frames are made one by one, once there are two; from 6400 on
  * those of the largest grids. */
 static void test_wan_vae_stream_gives_the_same_bytes_frame_by_frame(void **state) {
     (void)state;
-    for (int k = 0; k < 2 * KINDS; k++)
+    for (int k = 0; k < 2 * VAE_RIG_KINDS; k++)
         for (int i = 0; i < 2; i++)
-            expect_decoded_alike((kind)(k % KINDS), k < KINDS ? REEL_F32 : REEL_BF16,
-                                 reel_isa_detect(), i ? 6400 : 1);
+            expect_decoded_alike((vae_rig_kind)(k % VAE_RIG_KINDS),
+                                 k < VAE_RIG_KINDS ? REEL_F32 : REEL_BF16, reel_isa_detect(),
+                                 i ? 6400 : 1);
 }
 
 /* Most of what a decoder's piece takes is its largest grids: of one frame instead of four. What is
  * carried from frame to frame lies where it is carried from piece to piece, so it takes nothing. */
 static void test_wan_vae_stream_takes_less_frame_by_frame(void **state) {
     (void)state;
-    rig r;
-    open_rig(&r, PLAIN, REEL_BF16, reel_isa_detect());
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_BF16, reel_isa_detect(), 2);
     reel_wan_vae_stream_stats stats[2];
     for (int i = 0; i < 2; i++) {
         reel_wan_vae_stream_options options = options_of(&r, 256, 256);
         options.single_from = i ? 1 : INT64_MAX;
-        must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+        vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
         stats[i] = reel_wan_vae_stream_get_stats(r.stream);
         reel_wan_vae_stream_close(&r.stream);
     }
     assert_int_equal(stats[0].cache_bytes, stats[1].cache_bytes);
     assert_true(stats[0].flops == stats[1].flops);
     assert_true(stats[1].plan_bytes < stats[0].plan_bytes); /* by how much is the kernels' affair */
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 static void test_wan_vae_stream_normalises_latents(void **state) {
     (void)state;
     static float x[8 * 8 * 3], raw[2][4 * 4], normal[2][4 * 4];
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, REEL_ISA_AMX, 2);
     tape_rig_fill(x, 8 * 8 * 3, 9);
     for (int pass = 0; pass < 2; pass++) {
         reel_wan_vae_stream_options options = options_of(&r, 8, 8);
         options.raw = pass == 0;
-        must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
-        must(&r, reel_wan_vae_encoder_push(r.stream, x, pass ? normal[0] : raw[0],
-                                           pass ? normal[1] : raw[1], 4));
+        vae_rig_must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
+        vae_rig_must(&r, reel_wan_vae_encoder_push(r.stream, x, pass ? normal[0] : raw[0],
+                                                   pass ? normal[1] : raw[1], 4));
         reel_wan_vae_stream_close(&r.stream);
     }
     reel_wan_vae_denormalise(&r.config, normal[0], 4);
@@ -283,7 +213,7 @@ static void test_wan_vae_stream_normalises_latents(void **state) {
         const float wanted = raw[1][i] - 2 * logf(r.config.latents_std[i / 4]);
         assert_true(fabsf(normal[1][i] - wanted) < 1e-5f);
     }
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 /* ---- tiles ---- */
@@ -297,7 +227,7 @@ static void smooth(float *x, int64_t rows, int64_t columns) {
 
 /* Closes the branches of residual blocks and of attention, so that a position depends on few others
  * and tiles differ from the whole near their borders only, as they do in a trained VAE. */
-static void close_branches(rig *r) {
+static void close_branches(vae_rig *r) {
     for (int i = 0; i < reel_params_count(r->params); i++) {
         reel_param *p = reel_params_at(r->params, i);
         if (strstr(p->name, "conv2.") || strstr(p->name, "proj."))
@@ -310,8 +240,8 @@ static void test_wan_vae_tiles_fade_into_the_whole(void **state) {
     (void)state;
     static float x[5 * 64 * 96 * 3], back[2][5 * 64 * 96 * 3], mean[2][4 * 2 * 16 * 24];
     reel_wan_vae_stream_stats stats[2][2];
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, REEL_ISA_AMX, 2);
     close_branches(&r);
     smooth(x, 5 * 64, 96 * 3);
     for (int tiled = 0; tiled < 2; tiled++) {
@@ -320,15 +250,15 @@ static void test_wan_vae_tiles_fade_into_the_whole(void **state) {
             options.tile_height = 40, options.stride_height = 20;
             options.tile_width = 48, options.stride_width = 24;
         }
-        must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
+        vae_rig_must(&r, reel_wan_vae_encoder_open(r.env, &r.config, &options, &r.stream));
         stats[tiled][0] = reel_wan_vae_stream_get_stats(r.stream);
         film f = {.pixels = x, .frame = 64 * 96 * 3};
-        must(&r, reel_wan_vae_encoder_run(r.stream, give_frames, &f, 2, mean[tiled], NULL));
+        vae_rig_must(&r, reel_wan_vae_encoder_run(r.stream, give_frames, &f, 2, mean[tiled], NULL));
         reel_wan_vae_stream_close(&r.stream);
-        must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+        vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
         stats[tiled][1] = reel_wan_vae_stream_get_stats(r.stream);
         f = (film){.pixels = back[tiled], .frame = 64 * 96 * 3};
-        must(&r, reel_wan_vae_decoder_run(r.stream, mean[0], 2, take_frames, &f));
+        vae_rig_must(&r, reel_wan_vae_decoder_run(r.stream, mean[0], 2, take_frames, &f));
         assert_int_equal(f.n_frames, 5);
         reel_wan_vae_stream_close(&r.stream);
     }
@@ -344,15 +274,15 @@ static void test_wan_vae_tiles_fade_into_the_whole(void **state) {
     const double decoded = reel_relative_l2(REEL_F32, back[1], back[0], 5 * 64 * 96 * 3);
     assert_true(encoded > 0 && encoded < 0.1);
     assert_true(decoded > 0 && decoded < 0.1);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 /* Where all tiles agree, fading changes nothing: a decoder whose last layer is only its bias. */
 static void test_wan_vae_tiles_add_up_to_one(void **state) {
     (void)state;
     static float z[4 * 2 * 8 * 16], back[5 * 32 * 64 * 3];
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, REEL_ISA_AMX, 2);
     reel_param *w = reel_params_find(r.params, "decoder.conv_out.weight");
     reel_param *b = reel_params_find(r.params, "decoder.conv_out.bias");
     memset(w->data, 0, (size_t)reel_shape_count(&w->shape) * sizeof(float));
@@ -361,42 +291,33 @@ static void test_wan_vae_tiles_add_up_to_one(void **state) {
     reel_wan_vae_stream_options options = options_of(&r, 32, 64);
     options.tile_height = 16, options.stride_height = 12;
     options.tile_width = 32, options.stride_width = 20;
-    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
+    vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &options, &r.stream));
     film f = {.pixels = back, .frame = 32 * 64 * 3};
-    must(&r, reel_wan_vae_decoder_run(r.stream, z, 2, take_frames, &f));
+    vae_rig_must(&r, reel_wan_vae_decoder_run(r.stream, z, 2, take_frames, &f));
     for (int i = 0; i < 5 * 32 * 64 * 3; i++)
         if (!(fabsf(back[i] - 0.5f * (float)(i % 3)) < 2e-3f)) /* f16 canvas, four parts */
             fail_msg("pixel %d is %g", i, (double)back[i]);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 /* ---- refusals ---- */
-
-static void expect_refused(rig *r, reel_wan_vae_stream_options options, const char *part) {
-    assert_int_equal(reel_wan_vae_decoder_open(r->env, &r->config, &options, &r->stream),
-                     REEL_E_ARG);
-    assert_null(r->stream);
-    if (!strstr(reel_env_message(r->env), part))
-        fail_msg("'%s' does not say '%s'", reel_env_message(r->env), part);
-    reel_env_clear(r->env);
-}
 
 static void test_wan_vae_stream_refuses_sizes_that_do_not_fit(void **state) {
     (void)state;
     float few[64] = {0};
     int64_t n = 0;
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, REEL_ISA_AMX, 2);
     reel_wan_vae_stream_options o = options_of(&r, 30, 64);
-    expect_refused(&r, o, "height must be a multiple of 4 in 4..65536, got 30");
+    vae_rig_expect_refused(&r, false, &o, "height must be a multiple of 4 in 4..65536, got 30");
     o = options_of(&r, 32, 0);
-    expect_refused(&r, o, "width must be a multiple of 4");
+    vae_rig_expect_refused(&r, false, &o, "width must be a multiple of 4");
     o = options_of(&r, 32, 64), o.tile_width = 16;
-    expect_refused(&r, o, "stride_width must be a multiple of 4 in 4..16, got 0");
+    vae_rig_expect_refused(&r, false, &o, "stride_width must be a multiple of 4 in 4..16, got 0");
     o.stride_width = 20;
-    expect_refused(&r, o, "stride_width must be a multiple of 4 in 4..16, got 20");
+    vae_rig_expect_refused(&r, false, &o, "stride_width must be a multiple of 4 in 4..16, got 20");
     o.stride_width = 8;
-    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
+    vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
     assert_int_equal(reel_wan_vae_decoder_push(r.stream, few, 1, few, &n), REEL_E_ARG);
     reel_env_clear(r.env);
     assert_int_equal(reel_wan_vae_encoder_run(r.stream, give_frames, NULL, 1, few, NULL),
@@ -404,11 +325,11 @@ static void test_wan_vae_stream_refuses_sizes_that_do_not_fit(void **state) {
     reel_env_clear(r.env);
     assert_int_equal(reel_wan_vae_decoder_run(r.stream, few, 0, take_frames, NULL), REEL_E_ARG);
     assert_non_null(strstr(reel_env_message(r.env), "1 to 1048576 latent frames, got 0"));
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 /* Opens and runs a decoder of two tiles, an encoder and back, while allocations fail. */
-static reel_status both_ways(rig *r) {
+static reel_status both_ways(vae_rig *r) {
     static float z[4 * 2 * 2 * 4], mean[4 * 2 * 2 * 4], pixels[5 * 8 * 16 * 3];
     reel_wan_vae_stream_options o = options_of(r, 8, 16);
     o.tile_width = o.stride_width = 8;
@@ -426,8 +347,8 @@ static reel_status both_ways(rig *r) {
 
 static void test_wan_vae_stream_survives_failing_allocations(void **state) {
     (void)state;
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, REEL_ISA_AMX, 2);
     const int64_t held = r.env->allocator.bytes;
     int k = 1;
     for (;; k++) {
@@ -440,7 +361,7 @@ static void test_wan_vae_stream_survives_failing_allocations(void **state) {
         reel_env_clear(r.env);
     }
     assert_true(k > 50);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 /* A callback's refusal ends the run. */
@@ -455,13 +376,13 @@ static void test_wan_vae_stream_stops_when_told_to(void **state) {
     (void)state;
     static float z[4 * 4 * 2 * 2];
     int64_t last = -1;
-    rig r;
-    open_rig(&r, PLAIN, REEL_F32, REEL_ISA_AMX);
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_PLAIN, REEL_F32, REEL_ISA_AMX, 2);
     const reel_wan_vae_stream_options o = options_of(&r, 8, 8);
-    must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
+    vae_rig_must(&r, reel_wan_vae_decoder_open(r.env, &r.config, &o, &r.stream));
     assert_int_equal(reel_wan_vae_decoder_run(r.stream, z, 4, cancel, &last), REEL_E_CANCELLED);
     assert_int_equal(last, 1);
-    close_rig(&r);
+    vae_rig_close(&r);
 }
 
 int main(void) {
