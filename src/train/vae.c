@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "base/rng.h"
 #include "data/pool.h"
 #include "data/quality.h"
+#include "data/steps.h"
 #include "media/sheet.h"
 #include "ops/concat.h"
 #include "ops/elementwise.h"
@@ -286,6 +288,7 @@ static reel_status step(void *context, int64_t index, double rate, reel_job_step
 typedef struct measures {
     reel_sheet *sheet; /* of the first clips, or NULL */
     double psnr, first, least, ssim;
+    double *pulse;        /* [clips] */
     double *sum, *square; /* [z] of latents */
     int64_t n_latents;
 } measures;
@@ -322,6 +325,9 @@ static reel_status measure_clip(vae_trainer *r, int64_t i, uint8_t *u8, measures
     m->psnr += psnr;
     m->least = fmin(m->least, psnr);
     m->first += reel_psnr(reel_mean_square(u8, clip.rgb, n / a->F));
+    reel_pulse pulse = {0};
+    reel_pulse_add(&pulse, u8, &r->full, r->factor_t);
+    m->pulse[i] = reel_pulse_ratio(&pulse);
     if (m->sheet && i < SHOWN_CLIPS) {
         const reel_status shown = show_clip(r, &clip, u8, psnr, m->sheet);
         if (shown != REEL_OK) return shown;
@@ -381,6 +387,17 @@ static reel_status write_sheet(const vae_trainer *r, reel_sheet *sheet) {
     return REEL_OK;
 }
 
+static int by_size(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Sorts them. */
+static double median(double *x, int64_t n) {
+    qsort(x, (size_t)n, sizeof *x, by_size);
+    return x[n / 2];
+}
+
 static void put(reel_json_out *out, const char *key, double x) {
     reel_json_out_key(out, key);
     reel_json_out_real(out, x);
@@ -390,10 +407,11 @@ static reel_status validate(void *context, reel_json_out *out) {
     vae_trainer *r = context;
     const int64_t z = r->config.z_dim, n = reel_pool_count(r->held_out);
     measures m = {.least = 1e9};
+    m.pulse = reel_calloc(r->env, n, sizeof *m.pulse, tag);
     m.sum = reel_calloc(r->env, z, sizeof *m.sum, tag);
     m.square = reel_calloc(r->env, z, sizeof *m.square, tag);
     uint8_t *u8 = reel_alloc(r->env, reel_bucket_bytes(&r->full), tag);
-    reel_status status = m.sum && m.square && u8 ? REEL_OK : REEL_E_NOMEM;
+    reel_status status = m.pulse && m.sum && m.square && u8 ? REEL_OK : REEL_E_NOMEM;
     if (status == REEL_OK) status = open_sheet(r, &m.sheet);
     if (status == REEL_OK) status = reel_learner_refresh_average(r->learner);
     for (int64_t i = 0; i < n && status == REEL_OK; i++)
@@ -406,8 +424,10 @@ static reel_status validate(void *context, reel_json_out *out) {
         put(out, "first_frame_psnr", m.first / (double)n);
         put(out, "least_psnr", m.least);
         put(out, "ssim", m.ssim / (double)n);
+        put(out, "pulse", median(m.pulse, n));
         put(out, "latent_std", (double)r->config.latents_std[0]);
     }
+    reel_free(r->env, m.pulse);
     reel_free(r->env, m.sum);
     reel_free(r->env, m.square);
     reel_free(r->env, u8);

@@ -62,6 +62,8 @@ same_tensors "$work/vae/$last" "$work/vae-one/$last"
 [ "$(find "$work/vae" -name 'checkpoint-*' | wc -l)" -eq 2 ] || complain "not two checkpoints are left"
 expect 0 "$REEL" train decoder $recipe --out "$work/decoder" --set "vae.init=$work/vae"
 
+sed -n 1p "$work/decoder/metrics.jsonl" | grep -q '"pulse":[0-9]' || complain "no pulse in a validation"
+
 # a model without a linear path is given one, and is better from the first step on
 psnr_at_start() { sed -n '1s/.*"psnr":\([0-9.]*\).*/\1/p' "$work/$1/metrics.jsonl"; }
 expect 0 "$REEL" train decoder $recipe --out "$work/linear" --set "vae.init=$work/vae" \
