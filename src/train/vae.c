@@ -19,6 +19,7 @@
 #include "train/material.h"
 #include "train/pca.h"
 #include "train/save.h"
+#include "train/vae_loss.h"
 
 enum { CHANNELS = 4, PCA_CLIPS = 40, PCA_PATCHES = 8192, SHOWN_CLIPS = 5, SHOWN_FRAMES = 3 };
 static const char tag[] = "vae trainer";
@@ -30,6 +31,7 @@ typedef struct batch {
     float *x;           /* [B,F,H,W,3] */
     float *eps;         /* [B,f,h,w,z]: normal, times sigma */
     float *patches;     /* [B,f,h,w,P]: what the linear code reads; NULL without one */
+    float *still;       /* [B,n,1,HW3]: weights of steps onto latents; NULL without that term */
     reel_program *program;
     reel_var mean, y; /* of a program that looks */
 } batch;
@@ -101,6 +103,15 @@ static int64_t patch_elements(const vae_trainer *r) {
     return 3 * r->factor_t * r->factor_s * r->factor_s;
 }
 
+static int64_t frame_elements(const batch *a) {
+    return a->H * a->W * 3;
+}
+
+/* Latents behind the first. */
+static int64_t pieces(const batch *a) {
+    return (a->F - 1) / a->trainer->factor_t;
+}
+
 /* The linear code of patches of 16 x 16 x 4 (say): [B,f,h,w,z] */
 static reel_var linear_code(const batch *a, reel_nn *nn, reel_shape latent) {
     const vae_trainer *r = a->trainer;
@@ -125,6 +136,12 @@ static reel_var record_loss(void *context, reel_nn *nn) {
     const reel_var y = reel_wan_vae_decode_piece(nn, &r->config, z, REEL_WAN_VAE_FIRST, NULL);
     reel_var loss = reel_combine(t, reel_mse(t, y, x, 0), (float)o->vae.mse, reel_l1(t, y, x, 0),
                                  (float)o->vae.l1);
+    if (a->still) {
+        const reel_shape steps = REEL_SHAPE(a->B, pieces(a), 1, frame_elements(a));
+        const reel_var weight = input(nn, steps, "stillness", a->still);
+        const reel_var off = reel_delta_loss(t, y, x, weight, r->factor_t);
+        loss = reel_combine(t, loss, 1, off, (float)o->vae.delta);
+    }
     if (r->decoder) return loss;
     const reel_var size = reel_mean(t, reel_mul(t, mean, mean), REEL_AXES_ALL, REEL_DROP_AXES);
     loss = reel_combine(t, loss, 1, size, 0.5f * (float)o->vae.kl);
@@ -161,7 +178,10 @@ static reel_status open_batch(vae_trainer *r, batch *a, reel_program_kind kind, 
         a->patches =
             reel_calloc(r->env, latent_elements(r, a) / r->config.z_dim * patch_elements(r),
                         sizeof *a->patches, tag);
-    if (!a->x || !a->eps || (coded && !a->patches)) return REEL_E_NOMEM;
+    const bool steps = kind == REEL_PROGRAM_TRAIN && r->recipe->vae.delta > 0 && pieces(a) > 0;
+    if (steps)
+        a->still = reel_calloc(r->env, B * pieces(a) * frame_elements(a), sizeof *a->still, tag);
+    if (!a->x || !a->eps || (coded && !a->patches) || (steps && !a->still)) return REEL_E_NOMEM;
     return reel_program_new(r->learner, kind,
                             kind == REEL_PROGRAM_TRAIN ? record_loss : record_look, a, &a->program);
 }
@@ -171,6 +191,7 @@ static void close_batch(vae_trainer *r, batch *a) {
     reel_free(r->env, a->x);
     reel_free(r->env, a->eps);
     reel_free(r->env, a->patches);
+    reel_free(r->env, a->still);
 }
 
 /* What a task of filling needs. */
@@ -237,6 +258,9 @@ static void fill_crop(void *context, int64_t b, int lane) {
         .mirror = draw(r, "crop mirror", i, 2) != 0};
     reel_pool_crop(&clip, &crop, a->x + b * a->F * a->H * a->W * 3);
     if (a->patches) fill_patches(r, a, b);
+    if (a->still)
+        reel_delta_weights(a->x + b * a->F * frame_elements(a), pieces(a), r->factor_t,
+                           frame_elements(a), a->still + b * pieces(a) * frame_elements(a));
     const int64_t n = latent_elements(r, a) / a->B;
     float *eps = a->eps + b * n;
     reel_rng_fill_normal((uint64_t)r->recipe->run.seed, reel_rng_stream("vae noise"),
