@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "data/quality.h"
+#include "data/steps.h"
 #include "eval/eval_tasks.h"
-#include "eval/steps.h"
 
 static const char tag[] = "eval tasks", group[] = "animate";
 

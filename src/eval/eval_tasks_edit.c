@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "data/quality.h"
+#include "data/steps.h"
 #include "eval/eval_tasks.h"
-#include "eval/steps.h"
 
 static const char tag[] = "eval tasks", group[] = "edit";
 static const double strength = 0.5;

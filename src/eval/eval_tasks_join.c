@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "data/steps.h"
 #include "eval/eval_tasks.h"
-#include "eval/steps.h"
 
 static const char tag[] = "eval tasks";
 /* The largest step at a joint that is not seen, over the median of the others. */

@@ -75,6 +75,7 @@ typedef struct reel_recipe {
         int64_t crop, crop_frames;   /* pixels a side and frames of a training crop */
         int64_t full_every;          /* every n-th step takes whole clips; 0: never */
         double kl, l1, mse;          /* weights of the terms */
+        double delta;                /* weight of errors of the steps from frame to frame */
         double pca, pca_final;       /* weight of staying near the linear code: first, last */
         int64_t pca_steps;           /* over which it falls */
         int64_t linear_path;         /* whether the linear code stands beside the networks */

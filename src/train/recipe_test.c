@@ -32,6 +32,7 @@ static void test_recipe_unknown_words_are_named_with_what_is_known(void **state)
     refuse("{\"vae\":{\"basedim\":3}}", "unknown field \"basedim\", wanted one of: base_dim");
     refuse("{\"vea\":{}}", "unknown section \"vea\", wanted one of: run optimiser data vae");
     refuse("{\"vae\":{\"base_dim\":3}}", "vae.base_dim: wanted an integer in [4,4096], got 3");
+    refuse("{\"vae\":{\"delta\":-1}}", "vae.delta: wanted a number in [0,1e+06], got -1");
     refuse("{\"optimiser\":{\"rules\":[{\"match\":\"*\",\"method\":\"sgd\"}]}}", "rules[0].method");
     refuse("{\"optimiser\":{\"decay\":\"step\"}}", "optimiser.decay");
     refuse("{\"data\":{\"buckets\":[]}}", "wanted 1 to 12 sizes, got 0");
@@ -71,6 +72,9 @@ static void test_recipe_set_changes_one_field(void **state) {
     assert_int_equal(reel_recipe_set(env, "dit.vae=a/b", &r), REEL_OK);
     assert_int_equal(reel_recipe_set(env, "optimiser.decay=constant", &r), REEL_OK);
     assert_int_equal(reel_recipe_set(env, "vae.dim_mult=[1,2]", &r), REEL_OK);
+    assert_true(r.vae.delta == 0);
+    assert_int_equal(reel_recipe_set(env, "vae.delta=2.5", &r), REEL_OK);
+    assert_true(r.vae.delta == 2.5);
     assert_int_equal(r.vae.z_dim, 12);
     assert_string_equal(r.dit.vae, "a/b");
     assert_int_equal(r.optimiser.decay, REEL_DECAY_CONSTANT);

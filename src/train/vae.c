@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "base/rng.h"
 #include "data/pool.h"
 #include "data/quality.h"
+#include "data/steps.h"
 #include "media/sheet.h"
 #include "ops/concat.h"
 #include "ops/elementwise.h"
@@ -17,6 +19,7 @@
 #include "train/material.h"
 #include "train/pca.h"
 #include "train/save.h"
+#include "train/vae_loss.h"
 
 enum { CHANNELS = 4, PCA_CLIPS = 40, PCA_PATCHES = 8192, SHOWN_CLIPS = 5, SHOWN_FRAMES = 3 };
 static const char tag[] = "vae trainer";
@@ -28,6 +31,7 @@ typedef struct batch {
     float *x;           /* [B,F,H,W,3] */
     float *eps;         /* [B,f,h,w,z]: normal, times sigma */
     float *patches;     /* [B,f,h,w,P]: what the linear code reads; NULL without one */
+    float *still;       /* [B,n,1,HW3]: weights of steps onto latents; NULL without that term */
     reel_program *program;
     reel_var mean, y; /* of a program that looks */
 } batch;
@@ -99,6 +103,15 @@ static int64_t patch_elements(const vae_trainer *r) {
     return 3 * r->factor_t * r->factor_s * r->factor_s;
 }
 
+static int64_t frame_elements(const batch *a) {
+    return a->H * a->W * 3;
+}
+
+/* Latents behind the first. */
+static int64_t pieces(const batch *a) {
+    return (a->F - 1) / a->trainer->factor_t;
+}
+
 /* The linear code of patches of 16 x 16 x 4 (say): [B,f,h,w,z] */
 static reel_var linear_code(const batch *a, reel_nn *nn, reel_shape latent) {
     const vae_trainer *r = a->trainer;
@@ -123,6 +136,12 @@ static reel_var record_loss(void *context, reel_nn *nn) {
     const reel_var y = reel_wan_vae_decode_piece(nn, &r->config, z, REEL_WAN_VAE_FIRST, NULL);
     reel_var loss = reel_combine(t, reel_mse(t, y, x, 0), (float)o->vae.mse, reel_l1(t, y, x, 0),
                                  (float)o->vae.l1);
+    if (a->still) {
+        const reel_shape steps = REEL_SHAPE(a->B, pieces(a), 1, frame_elements(a));
+        const reel_var weight = input(nn, steps, "stillness", a->still);
+        const reel_var off = reel_delta_loss(t, y, x, weight, r->factor_t);
+        loss = reel_combine(t, loss, 1, off, (float)o->vae.delta);
+    }
     if (r->decoder) return loss;
     const reel_var size = reel_mean(t, reel_mul(t, mean, mean), REEL_AXES_ALL, REEL_DROP_AXES);
     loss = reel_combine(t, loss, 1, size, 0.5f * (float)o->vae.kl);
@@ -159,7 +178,10 @@ static reel_status open_batch(vae_trainer *r, batch *a, reel_program_kind kind, 
         a->patches =
             reel_calloc(r->env, latent_elements(r, a) / r->config.z_dim * patch_elements(r),
                         sizeof *a->patches, tag);
-    if (!a->x || !a->eps || (coded && !a->patches)) return REEL_E_NOMEM;
+    const bool steps = kind == REEL_PROGRAM_TRAIN && r->recipe->vae.delta > 0 && pieces(a) > 0;
+    if (steps)
+        a->still = reel_calloc(r->env, B * pieces(a) * frame_elements(a), sizeof *a->still, tag);
+    if (!a->x || !a->eps || (coded && !a->patches) || (steps && !a->still)) return REEL_E_NOMEM;
     return reel_program_new(r->learner, kind,
                             kind == REEL_PROGRAM_TRAIN ? record_loss : record_look, a, &a->program);
 }
@@ -169,6 +191,7 @@ static void close_batch(vae_trainer *r, batch *a) {
     reel_free(r->env, a->x);
     reel_free(r->env, a->eps);
     reel_free(r->env, a->patches);
+    reel_free(r->env, a->still);
 }
 
 /* What a task of filling needs. */
@@ -235,6 +258,9 @@ static void fill_crop(void *context, int64_t b, int lane) {
         .mirror = draw(r, "crop mirror", i, 2) != 0};
     reel_pool_crop(&clip, &crop, a->x + b * a->F * a->H * a->W * 3);
     if (a->patches) fill_patches(r, a, b);
+    if (a->still)
+        reel_delta_weights(a->x + b * a->F * frame_elements(a), pieces(a), r->factor_t,
+                           frame_elements(a), a->still + b * pieces(a) * frame_elements(a));
     const int64_t n = latent_elements(r, a) / a->B;
     float *eps = a->eps + b * n;
     reel_rng_fill_normal((uint64_t)r->recipe->run.seed, reel_rng_stream("vae noise"),
@@ -286,6 +312,7 @@ static reel_status step(void *context, int64_t index, double rate, reel_job_step
 typedef struct measures {
     reel_sheet *sheet; /* of the first clips, or NULL */
     double psnr, first, least, ssim;
+    double *pulse;        /* [clips] */
     double *sum, *square; /* [z] of latents */
     int64_t n_latents;
 } measures;
@@ -322,6 +349,9 @@ static reel_status measure_clip(vae_trainer *r, int64_t i, uint8_t *u8, measures
     m->psnr += psnr;
     m->least = fmin(m->least, psnr);
     m->first += reel_psnr(reel_mean_square(u8, clip.rgb, n / a->F));
+    reel_pulse pulse = {0};
+    reel_pulse_add(&pulse, u8, &r->full, r->factor_t);
+    m->pulse[i] = reel_pulse_ratio(&pulse);
     if (m->sheet && i < SHOWN_CLIPS) {
         const reel_status shown = show_clip(r, &clip, u8, psnr, m->sheet);
         if (shown != REEL_OK) return shown;
@@ -381,6 +411,17 @@ static reel_status write_sheet(const vae_trainer *r, reel_sheet *sheet) {
     return REEL_OK;
 }
 
+static int by_size(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Sorts them. */
+static double median(double *x, int64_t n) {
+    qsort(x, (size_t)n, sizeof *x, by_size);
+    return x[n / 2];
+}
+
 static void put(reel_json_out *out, const char *key, double x) {
     reel_json_out_key(out, key);
     reel_json_out_real(out, x);
@@ -390,10 +431,11 @@ static reel_status validate(void *context, reel_json_out *out) {
     vae_trainer *r = context;
     const int64_t z = r->config.z_dim, n = reel_pool_count(r->held_out);
     measures m = {.least = 1e9};
+    m.pulse = reel_calloc(r->env, n, sizeof *m.pulse, tag);
     m.sum = reel_calloc(r->env, z, sizeof *m.sum, tag);
     m.square = reel_calloc(r->env, z, sizeof *m.square, tag);
     uint8_t *u8 = reel_alloc(r->env, reel_bucket_bytes(&r->full), tag);
-    reel_status status = m.sum && m.square && u8 ? REEL_OK : REEL_E_NOMEM;
+    reel_status status = m.pulse && m.sum && m.square && u8 ? REEL_OK : REEL_E_NOMEM;
     if (status == REEL_OK) status = open_sheet(r, &m.sheet);
     if (status == REEL_OK) status = reel_learner_refresh_average(r->learner);
     for (int64_t i = 0; i < n && status == REEL_OK; i++)
@@ -406,8 +448,10 @@ static reel_status validate(void *context, reel_json_out *out) {
         put(out, "first_frame_psnr", m.first / (double)n);
         put(out, "least_psnr", m.least);
         put(out, "ssim", m.ssim / (double)n);
+        put(out, "pulse", median(m.pulse, n));
         put(out, "latent_std", (double)r->config.latents_std[0]);
     }
+    reel_free(r->env, m.pulse);
     reel_free(r->env, m.sum);
     reel_free(r->env, m.square);
     reel_free(r->env, u8);

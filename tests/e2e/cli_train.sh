@@ -62,6 +62,19 @@ same_tensors "$work/vae/$last" "$work/vae-one/$last"
 [ "$(find "$work/vae" -name 'checkpoint-*' | wc -l)" -eq 2 ] || complain "not two checkpoints are left"
 expect 0 "$REEL" train decoder $recipe --out "$work/decoder" --set "vae.init=$work/vae"
 
+# errors of steps onto latents are part of the loss by their weight; a single frame has none
+loss_at_start() { sed -n '/"event":"step"/{s/.*"loss":\([0-9.e-]*\).*/\1/p;q;}' "$work/$1/metrics.jsonl"; }
+for weight in 4 8; do
+    expect 0 "$REEL" train decoder $recipe --out "$work/delta$weight" --set "vae.init=$work/vae" \
+        --set "vae.delta=$weight" --steps 1
+done
+echo "$(loss_at_start decoder) $(loss_at_start delta4) $(loss_at_start delta8)" |
+    awk '{ a = $2 - $1; b = $3 - $1; exit !(a > 0 && b > 1.999 * a && b < 2.001 * a) }' ||
+    complain "losses $(loss_at_start decoder) $(loss_at_start delta4) $(loss_at_start delta8)"
+expect 0 "$REEL" train decoder $recipe --out "$work/delta1" --set "vae.init=$work/vae" \
+    --set vae.delta=4 --set vae.crop_frames=1 --set vae.full_every=0 --steps 1
+sed -n 1p "$work/decoder/metrics.jsonl" | grep -q '"pulse":[0-9]' || complain "no pulse in a validation"
+
 # a model without a linear path is given one, and is better from the first step on
 psnr_at_start() { sed -n '1s/.*"psnr":\([0-9.]*\).*/\1/p' "$work/$1/metrics.jsonl"; }
 expect 0 "$REEL" train decoder $recipe --out "$work/linear" --set "vae.init=$work/vae" \

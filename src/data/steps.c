@@ -1,4 +1,4 @@
-#include "eval/steps.h"
+#include "data/steps.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Steps, seams and motion of clips whose figures are known by hand. */
-#include "eval/steps.h"
+#include "data/steps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

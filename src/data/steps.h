@@ -3,8 +3,8 @@
  * A seam is a step between frames that were not made together. Motion is told by pixels that leave
  * the first frame, not by the size of the steps, which rain and an autoencoder's flicker have too.
  */
-#ifndef REEL_EVAL_STEPS_H
-#define REEL_EVAL_STEPS_H
+#ifndef REEL_DATA_STEPS_H
+#define REEL_DATA_STEPS_H
 
 #include "base/env.h"
 #include "data/buckets.h"
