@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "data/quality.h"
 #include "models/wan/vae_stream.h"
+#include "pipeline/deblock.h"
 #include "pipeline/settings.h"
 #include "pipeline/transformer.h"
 #include "text/prompt.h"
@@ -283,6 +284,19 @@ static reel_status denoise(reel_eval_model *m, const char *prompt, reel_denoise 
     return status;
 }
 
+/* As the pictures of a generation come to a file. */
+static reel_status deblock(reel_eval_model *m, uint8_t *rgb) {
+    const int64_t n = 3 * m->o.size.height * m->o.size.width;
+    reel_deblock d;
+    if (!(m->settings.deblock > 0)) return REEL_OK;
+    const reel_status status =
+        reel_deblock_init(m->env, n, reel_wan_vae_factor_t(vae_of(m)), m->settings.deblock, &d);
+    for (int64_t f = 0; f < m->o.size.frames && status == REEL_OK; f++)
+        reel_deblock_frame(&d, f, rgb + f * n);
+    reel_deblock_deinit(&d);
+    return status;
+}
+
 reel_status reel_eval_model_generate(reel_eval_model *m, const char *prompt, uint64_t seed,
                                      uint8_t *rgb) {
     if (!reel_eval_model_generates(m))
@@ -296,6 +310,7 @@ reel_status reel_eval_model_generate(reel_eval_model *m, const char *prompt, uin
     status = reel_denoise_new(m->env, &canvas, &o, &run);
     if (status == REEL_OK) status = denoise(m, prompt, run);
     if (status == REEL_OK) status = reel_eval_model_decode(m, reel_denoise_latents(run), rgb);
+    if (status == REEL_OK) status = deblock(m, rgb);
     reel_denoise_free(&run);
     reel_canvas_deinit(&canvas);
     return status;

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "pipeline/deblock.h"
+
 static const char tag_decode[] = "decode";
 
 void reel_decode_bytes(const float *x, int64_t n, uint8_t *bytes) {
@@ -44,7 +46,8 @@ typedef struct sink {
     reel_env *env;
     const reel_decode_options *options;
     reel_video_writer *writer;
-    uint8_t *picture; /* [H,W,3] */
+    uint8_t *picture;     /* [H,W,3] */
+    reel_deblock deblock; /* of no share: unused */
 } sink;
 
 static reel_status write_frames(void *context, int64_t first, int64_t n, const float *pixels) {
@@ -57,6 +60,7 @@ static reel_status write_frames(void *context, int64_t first, int64_t n, const f
                              "the vae gives pixels that are no numbers: its weights are damaged");
     for (int64_t i = 0; i < n; i++) {
         reel_decode_bytes(pixels + i * picture, picture, s->picture);
+        if (o->deblock > 0) reel_deblock_frame(&s->deblock, first + i, s->picture);
         const reel_status status = o->frame ? o->frame(o->frame_context, first + i, s->picture)
                                             : reel_video_writer_push(s->writer, s->picture);
         if (status != REEL_OK) return status;
@@ -67,13 +71,18 @@ static reel_status write_frames(void *context, int64_t first, int64_t n, const f
 reel_status reel_decode(reel_env *env, const reel_decode_options *o, const float *latents,
                         reel_video_writer *writer) {
     sink s = {.env = env, .options = o, .writer = writer};
-    s.picture = reel_alloc(env, 3 * o->width * o->height, tag_decode);
-    if (!s.picture) return REEL_E_NOMEM;
+    const int64_t picture = 3 * o->width * o->height;
+    s.picture = reel_alloc(env, picture, tag_decode);
     reel_wan_vae_stream *stream = NULL;
-    reel_status status = open_decoder(env, o, o->height, o->width, true, &stream);
+    reel_status status = s.picture ? REEL_OK : REEL_E_NOMEM;
+    if (status == REEL_OK && o->deblock > 0)
+        status = reel_deblock_init(env, picture, reel_wan_vae_factor_t(o->config), o->deblock,
+                                   &s.deblock);
+    if (status == REEL_OK) status = open_decoder(env, o, o->height, o->width, true, &stream);
     if (status == REEL_OK)
         status = reel_wan_vae_decoder_run(stream, latents, o->f, write_frames, &s);
     reel_wan_vae_stream_close(&stream);
+    reel_deblock_deinit(&s.deblock);
     reel_free(env, s.picture);
     return status;
 }

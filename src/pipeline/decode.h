@@ -21,6 +21,7 @@ typedef struct reel_decode_options {
     /* As in reel_wan_vae_stream_options; tiles in pixels, height first, 0: the frame as a whole. */
     int64_t n_bands;
     int64_t tile[2], stride[2];
+    double deblock; /* pipeline/deblock.h's share; 0: none */
     /* Takes each picture [H,W,3] u8 in the writer's place; NULL: the writer does. */
     reel_status (*frame)(void *context, int64_t index, const uint8_t *pixels);
     void *frame_context;

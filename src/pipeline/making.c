@@ -94,6 +94,7 @@ reel_status reel_making_open_vae(reel_making *r, bool decode, reel_component **c
                                .h = s->h,
                                .w = s->w,
                                .n_bands = s->n_bands,
+                               .deblock = s->deblock,
                                .tile = {s->tile[0], s->tile[1]},
                                .stride = {s->stride[0], s->stride[1]}};
     return REEL_OK;

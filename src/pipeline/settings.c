@@ -21,6 +21,7 @@ typedef struct defaults {
     int64_t width, height, frames, steps, text_length;
     double fps, cfg_scale, flow_shift;
     bool of_world;
+    double deblock;
 } defaults;
 
 /* Wan 2.1 at 480p; Wan 2.2's 5B, which has 48 channels, at 704p; its pairs, with less guidance in
@@ -29,21 +30,22 @@ static defaults of_family(const reel_folder *folder) {
     const reel_wan_dit_config *c =
         &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
     const double shift = reel_folder_scheduler(folder)->shift;
-    defaults d = {832, 480, 81, 50, 512, 16, 5, shift, false};
+    defaults d = {832, 480, 81, 50, 512, 16, 5, shift, false, 0};
     if (reel_wan_dit_takes_picture(c)) d.steps = 40;
     if (reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2)) {
         d.steps = 40;
         d.cfg_scale = reel_wan_dit_takes_picture(c) ? 3.5 : 4;
     }
-    if (c->in_channels == 48) d = (defaults){1280, 704, 121, 50, 512, 24, 5, shift, false};
+    if (c->in_channels == 48) d = (defaults){1280, 704, 121, 50, 512, 24, 5, shift, false, 0};
     if (c->num_attention_heads * c->attention_head_dim < 1024)
-        d = (defaults){128, 128, 17, 20, 512, 8, 4, shift, false};
+        d = (defaults){128, 128, 17, 20, 512, 8, 4, shift, false, 0};
     return d;
 }
 
 static reel_status read_own(const reel_json *at, defaults *d) {
-    static const char *const keys[] = {"width",     "height",     "frames",      "steps", "fps",
-                                       "cfg_scale", "flow_shift", "text_length", "world"};
+    static const char *const keys[] = {"width", "height",    "frames",     "steps",
+                                       "fps",   "cfg_scale", "flow_shift", "text_length",
+                                       "world", "deblock"};
     reel_status status = reel_json_only(at, keys, sizeof keys / sizeof *keys);
     const struct {
         const char *key;
@@ -61,6 +63,7 @@ static reel_status read_own(const reel_json *at, defaults *d) {
         status = reel_json_real_or(at, "cfg_scale", 0, 100, d->cfg_scale, &d->cfg_scale);
     if (status == REEL_OK)
         status = reel_json_real_or(at, "flow_shift", 0.01, 100, d->flow_shift, &d->flow_shift);
+    if (status == REEL_OK) status = reel_json_real_or(at, "deblock", 0, 1, d->deblock, &d->deblock);
     return status == REEL_OK ? reel_json_bool_or(at, "world", false, &d->of_world) : status;
 }
 
@@ -394,6 +397,7 @@ reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
     if (status != REEL_OK) return status;
     settings->text_length = d.text_length;
     settings->of_world = d.of_world;
+    settings->deblock = d.deblock;
     if (reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2))
         settings->boundary = reel_folder_index(folder)->boundary_ratio;
     set_size(folder, request, &d, settings);

@@ -46,6 +46,7 @@ typedef struct reel_settings {
      * bytes. */
     int64_t n_bands;
     int64_t tile[2], stride[2];
+    double deblock; /* of the folder: the share of pipeline/deblock.h that its pictures get */
     int64_t encode_tile[2], encode_stride[2];
     int n_notes;
     char note[REEL_MAX_NOTES][REEL_NOTE_BYTES];

@@ -81,7 +81,7 @@ static void test_settings_come_from_the_folder_when_nothing_is_said(void **state
     rig r;
     open_rig(&r, "wan-tiny",
              "{\"width\": 64, \"height\": 96, \"frames\": 9, \"fps\": 12, \"steps\": 7, "
-             "\"cfg_scale\": 2.5, \"flow_shift\": 4, \"text_length\": 32}");
+             "\"cfg_scale\": 2.5, \"flow_shift\": 4, \"text_length\": 32, \"deblock\": 0.5}");
     const reel_settings *s = resolve(&r);
     assert_int_equal(s->width, 64);
     assert_int_equal(s->height, 96);
@@ -96,6 +96,7 @@ static void test_settings_come_from_the_folder_when_nothing_is_said(void **state
     assert_int_equal(s->sampler.n_steps, 7);
     assert_true(s->sampler.schedule.shift == 4);
     assert_true(s->guidance.scale == 2.5);
+    assert_true(s->deblock == 0.5);
     assert_int_equal(s->n_notes, 0);
     close_rig(&r);
 }
@@ -225,6 +226,7 @@ static void test_settings_of_a_folder_that_are_nonsense_are_refused(void **state
         const char *own, *why;
     } bad[] = {{"{\"width\": 0}", "_reel.width"},
                {"{\"fps\": \"many\"}", "_reel.fps"},
+               {"{\"deblock\": 1.5}", "_reel.deblock"},
                {"{\"colour\": 1}", "colour"},
                {"[]", "_reel"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -125,6 +125,8 @@ static reel_status read_own(reel_dit_trainer *r, const reel_json *own) {
         status = reel_json_real_or(own, "cfg_scale", 0, 100, u->cfg_scale, &u->cfg_scale);
     if (status == REEL_OK)
         status = reel_json_real_or(own, "flow_shift", 0.01, 100, u->flow_shift, &u->flow_shift);
+    if (status == REEL_OK)
+        status = reel_json_real_or(own, "deblock", 0, 1, u->deblock, &u->deblock);
     return status == REEL_OK ? reel_json_bool_or(own, "world", false, &r->of_world) : status;
 }
 

@@ -125,6 +125,7 @@ static void write_own(reel_json_out *out, const reel_saved_model *m) {
     write_real(out, "fps", m->fps);
     write_real(out, "cfg_scale", m->usual.cfg_scale);
     if (m->usual.flow_shift > 0) write_real(out, "flow_shift", m->usual.flow_shift);
+    if (m->usual.deblock > 0) write_real(out, "deblock", m->usual.deblock);
     if (m->of_world) {
         reel_json_out_key(out, "world");
         reel_json_out_bool(out, true);

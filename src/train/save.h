@@ -17,6 +17,7 @@ REEL_MUST_USE reel_status reel_save_part(reel_env *env, const char *folder,
 typedef struct reel_saved_usual {
     int64_t steps;
     double cfg_scale, flow_shift; /* flow_shift 0: as its scheduler says */
+    double deblock;               /* of its pictures; 0: none */
 } reel_saved_usual;
 
 /* 20 steps, a guidance of 3. */
