@@ -75,8 +75,8 @@ static reel_var stem(reel_nn *nn, reel_var x, int64_t C) {
     const reel_fold_attr fold = {
         .patch = {PATCH, PATCH, PATCH}, .order = REEL_FOLD_THWC, .layout = REEL_GRID_CHANNELS_LAST};
     const int64_t F = reel_tape_value(nn->tape, x)->shape.dim[FRAMES];
-    x = reel_slice(nn->tape, x, FRAMES, 1, F - 1);
     x = reel_cast(nn->tape, x, nn->compute);
+    x = reel_slice(nn->tape, x, FRAMES, 1, F - 1);
     return reel_nn_linear(nn, "stem", reel_space_to_depth(nn->tape, &fold, x), C, REEL_ACT_NONE);
 }
 
