@@ -106,9 +106,10 @@ static reel_status open_judge(reel_eval *e) {
     if (status != REEL_OK) return status;
     const reel_judge_config *c = reel_judge_config_of(e->judge);
     e->size = (reel_bucket){c->width, c->height, c->frames, 1};
-    for (int q = 0; q < REEL_QUESTION_COUNT; q++)
-        if (c->n_questions != REEL_QUESTION_COUNT ||
-            strcmp(c->question[q].name, reel_question_name(q)) != 0 ||
+    /* One that does not seek is as good for all that is not about two objects. */
+    const int n = c->n_questions == REEL_QUESTION_COUNT ? REEL_QUESTION_COUNT : REEL_QUESTION_ALL;
+    for (int q = 0; q < n; q++)
+        if (c->n_questions != n || strcmp(c->question[q].name, reel_question_name(q)) != 0 ||
             c->question[q].n_answers != reel_question_answers(q))
             return reel_fail(e->env, REEL_E_FORMAT, "%s: answers other questions than this world's",
                              folder);

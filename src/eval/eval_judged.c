@@ -9,7 +9,8 @@ static const char tag[] = "eval";
 /* Questions, then what several of them make together. */
 enum {
     EVERYTHING = REEL_QUESTION_COUNT, /* kind, color, motion, camera, ground and sky */
-    COLORS,                           /* of both objects */
+    COLORS,                           /* both objects' */
+    OBJECTS,                          /* both, each in its color */
     N_SCORES
 };
 enum { MADE, REAL, N_SIDES };
@@ -20,6 +21,7 @@ typedef struct judged {
     reel_eval *e;
     int64_t n[REEL_PROMPTS_JUDGED][N_SCORES];
     int64_t right[N_SIDES][REEL_PROMPTS_JUDGED][N_SCORES];
+    bool seeks;                   /* the judge can be asked what has a color */
     int64_t d;                    /* features */
     float *features[N_SIDES + 1]; /* [prompts,d]: of both sides, then of the reference */
 } judged;
@@ -27,6 +29,7 @@ typedef struct judged {
 static const char *score_name(int score) {
     if (score == EVERYTHING) return "everything";
     if (score == COLORS) return "both colors";
+    if (score == OBJECTS) return "both objects";
     return reel_question_name(score);
 }
 
@@ -35,25 +38,29 @@ static bool is_of_everything(int q) {
            q == REEL_ATTRIBUTE_CAMERA || q == REEL_ATTRIBUTE_GROUND || q == REEL_ATTRIBUTE_SKY;
 }
 
+static void add(judged *j, const reel_prompt *p, int side, int score, bool is_right) {
+    j->n[p->group][score] += side == MADE;
+    j->right[side][p->group][score] += is_right;
+}
+
 /* Counts one clip's answers; what the prompt does not say is neither right nor wrong. */
 static void count(judged *j, const reel_prompt *p, int side, const int32_t *answer) {
-    int64_t *right = j->right[side][p->group];
-    int64_t *n = j->n[p->group];
-    bool everything = true, colors = true, has_colors = false;
+    bool everything = true, colors = true, objects, has_colors = false;
     for (int q = 0; q < REEL_QUESTION_COUNT; q++) {
         const int truth = reel_prompt_answer(p, q);
         if (truth == REEL_NO_ANSWER) continue;
         const bool is_right = truth == answer[q];
-        n[q] += side == MADE;
-        right[q] += is_right;
+        add(j, p, side, q, is_right);
         if (is_of_everything(q)) everything = everything && is_right;
         if (q == REEL_ATTRIBUTE_COLOR || q == REEL_QUESTION_COLOR_1) colors = colors && is_right;
         if (q == REEL_QUESTION_COLOR_1) has_colors = true;
     }
-    n[EVERYTHING] += side == MADE;
-    right[EVERYTHING] += everything;
-    n[COLORS] += side == MADE && has_colors;
-    right[COLORS] += has_colors && colors;
+    add(j, p, side, EVERYTHING, everything);
+    if (j->seeks) {
+        has_colors = reel_prompt_found(p, answer, &colors, &objects);
+        if (has_colors) add(j, p, side, OBJECTS, objects);
+    }
+    if (has_colors) add(j, p, side, COLORS, colors);
 }
 
 static reel_status look(judged *j, const reel_prompt *p, int side, int64_t i) {
@@ -138,7 +145,8 @@ static reel_status measure(judged *j) {
 }
 
 reel_status reel_eval_judged(reel_eval *e) {
-    judged j = {.e = e, .d = reel_judge_config_of(e->judge)->features};
+    const reel_judge_config *c = reel_judge_config_of(e->judge);
+    judged j = {.e = e, .seeks = c->n_questions == REEL_QUESTION_ALL, .d = c->features};
     bool room = true;
     for (int i = 0; i <= N_SIDES; i++) {
         j.features[i] = reel_calloc(e->env, e->o->prompts * j.d, sizeof(float), tag);

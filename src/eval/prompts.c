@@ -103,6 +103,19 @@ int reel_prompt_answer(const reel_prompt *p, int question) {
     return reel_question_answer(&p->truth, question);
 }
 
+bool reel_prompt_found(const reel_prompt *p, const int32_t *answer, bool *colors, bool *objects) {
+    const uint32_t both = 1u << REEL_ATTRIBUTE_KIND | 1u << REEL_ATTRIBUTE_COLOR;
+    *colors = *objects = true;
+    for (int i = 0; i < p->truth.n_objects; i++) {
+        const int q = REEL_QUESTION_KIND_OF + p->truth.object[i][REEL_ATTRIBUTE_COLOR];
+        const int truth = reel_question_answer(&p->truth, q);
+        if ((p->mentions.object[i] & both) != both || truth == REEL_NO_ANSWER) return false;
+        *colors = *colors && answer[q] != 0;
+        *objects = *objects && answer[q] == truth;
+    }
+    return p->truth.n_objects > 1;
+}
+
 reel_status reel_prompt_render(reel_env *env, const reel_prompt *prompt, const reel_bucket *size,
                                float fps, uint8_t *rgb) {
     const reel_view view = {.width = (int)size->width,

@@ -49,6 +49,13 @@ REEL_MUST_USE reel_status reel_prompt_swap(reel_env *env, const reel_prompt *pro
  * it. */
 int reel_prompt_answer(const reel_prompt *prompt, int question);
 
+/* Whether the objects that a prompt of several names are there, whichever of them a judge takes for
+ * the first: *colors, something of each color; *objects, in each color what the prompt says. answer
+ * [REEL_QUESTION_ALL]. False, when that cannot be asked: one object, something left open, or two
+ * kinds of one color. */
+bool reel_prompt_found(const reel_prompt *prompt, const int32_t *answer, bool *colors,
+                       bool *objects);
+
 /* The real clip: u8 [F,H,W,3]. */
 REEL_MUST_USE reel_status reel_prompt_render(reel_env *env, const reel_prompt *prompt,
                                              const reel_bucket *size, float fps, uint8_t *rgb);

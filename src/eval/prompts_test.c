@@ -44,6 +44,52 @@ static void test_prompts_ask_for_what_they_say(void **state) {
     reel_env_free(&env);
 }
 
+/* A red ball and a blue cube, as if a prompt had said so; answers that are all "nothing". */
+static reel_prompt ball_and_cube(int32_t answer[REEL_QUESTION_ALL]) {
+    reel_prompt p = {.truth = reel_attributes_any()};
+    p.truth.n_objects = 2;
+    reel_attributes_set(&p.truth, REEL_ATTRIBUTE_KIND, 0, REEL_KIND_BALL);
+    reel_attributes_set(&p.truth, REEL_ATTRIBUTE_COLOR, 0, REEL_COLOR_RED);
+    reel_attributes_set(&p.truth, REEL_ATTRIBUTE_KIND, 1, REEL_KIND_CUBE);
+    reel_attributes_set(&p.truth, REEL_ATTRIBUTE_COLOR, 1, REEL_COLOR_BLUE);
+    p.mentions.object[0] = p.mentions.object[1] = (1u << REEL_OBJECT_ATTRIBUTES) - 1;
+    memset(answer, 0, REEL_QUESTION_ALL * sizeof *answer);
+    return p;
+}
+
+static void test_prompts_find_each_object_in_its_color(void **state) {
+    (void)state;
+    int32_t answer[REEL_QUESTION_ALL];
+    bool colors, objects;
+    const reel_prompt p = ball_and_cube(answer);
+    int32_t *red = &answer[REEL_QUESTION_KIND_OF + REEL_COLOR_RED];
+    int32_t *blue = &answer[REEL_QUESTION_KIND_OF + REEL_COLOR_BLUE];
+    *red = 1 + REEL_KIND_BALL;
+    assert_true(reel_prompt_found(&p, answer, &colors, &objects));
+    assert_false(colors || objects); /* nothing is blue */
+    *blue = 1 + REEL_KIND_CONE;
+    assert_true(reel_prompt_found(&p, answer, &colors, &objects));
+    assert_true(colors && !objects);
+    *blue = 1 + REEL_KIND_CUBE;
+    assert_true(reel_prompt_found(&p, answer, &colors, &objects));
+    assert_true(colors && objects);
+}
+
+static void test_prompts_that_leave_something_open_ask_for_no_objects(void **state) {
+    (void)state;
+    int32_t answer[REEL_QUESTION_ALL];
+    bool colors, objects;
+    reel_prompt p = ball_and_cube(answer);
+    reel_attributes_set(&p.truth, REEL_ATTRIBUTE_COLOR, 1, REEL_COLOR_RED);
+    assert_false(reel_prompt_found(&p, answer, &colors, &objects));
+    p = ball_and_cube(answer);
+    p.mentions.object[1] &= ~(1u << REEL_ATTRIBUTE_COLOR);
+    assert_false(reel_prompt_found(&p, answer, &colors, &objects));
+    p = ball_and_cube(answer);
+    p.truth.n_objects = 1;
+    assert_false(reel_prompt_found(&p, answer, &colors, &objects));
+}
+
 static void test_prompts_depend_on_seed_and_index_alone(void **state) {
     (void)state;
     reel_env *env = op_test_env(1);
@@ -90,6 +136,8 @@ int main(void) {
         cmocka_unit_test(test_prompts_are_held_out),
         cmocka_unit_test(test_prompts_ask_for_what_they_say),
         cmocka_unit_test(test_prompts_swap_one_attribute),
+        cmocka_unit_test(test_prompts_find_each_object_in_its_color),
+        cmocka_unit_test(test_prompts_that_leave_something_open_ask_for_no_objects),
         cmocka_unit_test(test_prompts_depend_on_seed_and_index_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

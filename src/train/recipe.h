@@ -117,7 +117,10 @@ typedef struct reel_recipe {
         reel_recipe_list channels; /* of the four stages */
         int64_t features, looks;
         double soften;    /* share of clips at half their sharpness */
+        double mirror;    /* of clips whose left and right are exchanged, with their answers */
+        double pairs;     /* of clips whose first object is a kind in a color held out elsewhere */
         double smoothing; /* of the true answers */
+        char init[REEL_RECIPE_TEXT]; /* folder of a judge whose weights are taken where they fit */
     } judge;
     struct {
         int64_t channels, blocks, mid; /* as of models/depth/depth.h */

@@ -38,7 +38,7 @@ static const reel_option options[] = {
      .kind = REEL_OPTION_LIST},
     {.name = "init",
      .value = "DIR",
-     .help = "dit: go on from this model folder; vae, decoder: from the vae/ in it",
+     .help = "dit, judge: go on from this model's folder; vae, decoder: from the vae/ in it",
      .offset = offsetof(train_options, init),
      .kind = REEL_OPTION_TEXT},
     {.name = "lora",
@@ -254,11 +254,11 @@ static bool put_clips(own_settings *s, const reel_option_list *clips) {
 /* False when it does not fit. */
 static bool collect(own_settings *s, const train_options *o, const char *what,
                     const char *const *set, int n_set) {
-    const bool dit = strcmp(what, "dit") == 0;
+    const bool own = strcmp(what, "dit") == 0 || strcmp(what, "judge") == 0;
     if (n_set > MAX_SET - 3) return false;
     if (o->clips.n && !put_clips(s, &o->clips)) return false;
     if (o->init) {
-        snprintf(s->text[1], sizeof s->text[1], "%s.init=%s", dit ? "dit" : "vae", o->init);
+        snprintf(s->text[1], sizeof s->text[1], "%s.init=%s", own ? what : "vae", o->init);
         s->set[s->n++] = s->text[1];
     }
     if (o->lora) {

@@ -17,7 +17,10 @@
 #include "ops/softmax.h"
 
 /* All grids are channels last: [B,F,H,W,C]. */
-enum { FRAMES = 1, CHANNELS = 4, PATCH = 4, LOOKED_AT = 2 /* stage: places of 16 x 16 pixels */ };
+enum { FRAMES = 1, CHANNELS = 4, PATCH = 4 };
+/* Stages that are looked at: places of 8 x 8 and of 16 x 16 pixels. Small objects are too mixed
+ * with what is around them in the coarser one. */
+enum { FINE = 1, COARSE = 2 };
 
 static const reel_init one = {REEL_INIT_ONE, 0};
 static const reel_init zero = {REEL_INIT_ZERO, 0};
@@ -72,8 +75,8 @@ static reel_var stem(reel_nn *nn, reel_var x, int64_t C) {
     const reel_fold_attr fold = {
         .patch = {PATCH, PATCH, PATCH}, .order = REEL_FOLD_THWC, .layout = REEL_GRID_CHANNELS_LAST};
     const int64_t F = reel_tape_value(nn->tape, x)->shape.dim[FRAMES];
-    x = reel_slice(nn->tape, x, FRAMES, 1, F - 1);
     x = reel_cast(nn->tape, x, nn->compute);
+    x = reel_slice(nn->tape, x, FRAMES, 1, F - 1);
     return reel_nn_linear(nn, "stem", reel_space_to_depth(nn->tape, &fold, x), C, REEL_ACT_NONE);
 }
 
@@ -94,15 +97,71 @@ static bool fits(reel_nn *nn, const reel_judge_config *c, reel_var x) {
 /* What each of n looks finds: the mean of x [B,F,H,W,C] weighted by a softmax over all places, by a
  * score that is linear in what stands there -> [B,n C]. What an object is does not depend on where
  * it is, which the flattened grid alone would have to learn place by place. */
-static reel_var look(reel_nn *nn, reel_var x, int64_t n) {
+static reel_var look(reel_nn *nn, const char *name, reel_var x, int64_t n) {
     const reel_shape s = reel_tape_value(nn->tape, x)->shape;
     const int64_t B = s.dim[0], C = reel_shape_last(&s), P = s.dim[1] * s.dim[2] * s.dim[3];
-    x = reel_reshape(nn->tape, norm_silu(nn, "look_norm", x), REEL_SHAPE(B, P, C));
-    const reel_var score = reel_nn_linear(nn, "look", x, n, REEL_ACT_NONE); /* [B,P,n] */
+    char norm[REEL_JUDGE_NAME_BYTES];
+    snprintf(norm, sizeof norm, "%s_norm", name);
+    x = reel_reshape(nn->tape, norm_silu(nn, norm, x), REEL_SHAPE(B, P, C));
+    const reel_var score = reel_nn_linear(nn, name, x, n, REEL_ACT_NONE); /* [B,P,n] */
     const reel_var share = reel_softmax(nn->tape, reel_transpose(nn->tape, score, 1, 2));
     const reel_matmul_attr plain = {.out_dtype = nn->compute};
     const reel_var found = reel_matmul(nn->tape, share, x, plain); /* [B,n,C] */
     return reel_reshape(nn->tape, found, REEL_SHAPE(B, n * C));
+}
+
+/* How many questions are sought, and how many answers each of them has. */
+static int64_t count_sought(const reel_judge_config *c, int64_t *n_answers) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->n_questions; i++) {
+        if (!c->question[i].sought) continue;
+        *n_answers = c->question[i].n_answers;
+        n++;
+    }
+    return n;
+}
+
+/* Answers the n questions that are sought from two grids: log odds [B,n,n_answers]. What is found
+ * where nothing fits is told from what fits by `sought`, each question's own: what was looked for.
+ */
+static reel_var seek(reel_nn *nn, const reel_judge_config *c, const reel_var grid[2], int64_t n,
+                     int64_t n_answers) {
+    static const char *const names[] = {"fine", "coarse"};
+    reel_tape *t = nn->tape;
+    reel_nn_linear_options bare = reel_nn_linear_default(nn), head = bare;
+    bare.bias = false;
+    head.out_dtype = REEL_F32;
+    reel_var found[2];
+    reel_nn_begin(nn, "seek");
+    for (int k = 0; k < 2; k++) {
+        const reel_shape s = reel_tape_value(t, grid[k])->shape;
+        found[k] = look(nn, names[k], grid[k], n);
+        found[k] = reel_reshape(t, found[k], REEL_SHAPE(s.dim[0], n, reel_shape_last(&s)));
+    }
+    reel_var x = reel_nn_linear_with(nn, "found", reel_concat(t, found, 2, 2), c->features, &bare);
+    x = reel_add(t, x, reel_nn_param(nn, "sought", REEL_SHAPE(n, c->features), zero));
+    x = reel_nn_linear_with(nn, "answer", norm_silu(nn, "norm", x), n_answers, &head);
+    reel_nn_end(nn);
+    return x;
+}
+
+/* One linear layer for each question on the features x [B,features], but for what is sought: row k
+ * of it is the k-th such question's answer. */
+static void answer(reel_nn *nn, const reel_judge_config *c, reel_var x, reel_var sought,
+                   reel_judge_output *out) {
+    const int64_t B = reel_tape_value(nn->tape, x)->shape.dim[0];
+    reel_nn_linear_options head = reel_nn_linear_default(nn);
+    head.out_dtype = REEL_F32;
+    reel_nn_begin(nn, "heads");
+    for (int64_t i = 0, k = 0; i < c->n_questions; i++) {
+        const reel_judge_question *q = &c->question[i];
+        if (q->sought)
+            out->answer[i] = reel_reshape(nn->tape, reel_slice(nn->tape, sought, 1, k++, 1),
+                                          REEL_SHAPE(B, q->n_answers));
+        else
+            out->answer[i] = reel_nn_linear_with(nn, q->name, x, q->n_answers, &head);
+    }
+    reel_nn_end(nn);
 }
 
 reel_judge_output reel_judge(reel_nn *nn, const reel_judge_config *c, reel_var x) {
@@ -110,14 +169,20 @@ reel_judge_output reel_judge(reel_nn *nn, const reel_judge_config *c, reel_var x
     if (!fits(nn, c, x)) return out;
     reel_tape *t = nn->tape;
     reel_var seen[2] = {0}; /* of the flattened grid, of the looks */
+    reel_var grid[2] = {0}, sought = 0;
+    int64_t n_answers = 0;
+    const int64_t n_sought = count_sought(c, &n_answers);
     x = stem(nn, x, c->channels[0]);
     for (int i = 0; i < REEL_JUDGE_STAGES; i++) {
         reel_nn_begin(nn, "stages.%d", i);
         if (i > 0) x = conv(nn, "down", x, c->channels[i], 3, stage_stride[i]);
         x = block(nn, x, c->channels[i], i > 0 ? 3 : 1);
         reel_nn_end(nn);
-        if (i == LOOKED_AT && c->looks > 0) seen[1] = look(nn, x, c->looks);
+        if (i == COARSE && c->looks > 0) seen[1] = look(nn, "look", x, c->looks);
+        if (i == FINE) grid[0] = x;
+        if (i == COARSE) grid[1] = x;
     }
+    if (n_sought > 0) sought = seek(nn, c, grid, n_sought, n_answers);
     x = norm_silu(nn, "norm", x);
     const reel_shape s = reel_tape_value(t, x)->shape;
     const int64_t B = s.dim[0];
@@ -126,13 +191,7 @@ reel_judge_output reel_judge(reel_nn *nn, const reel_judge_config *c, reel_var x
     x = reel_nn_linear(nn, "pool", x, c->features, REEL_ACT_NONE); /* [B,features] */
     x = norm_silu(nn, "pool_norm", x);
     out.features = reel_cast(t, x, REEL_F32);
-    reel_nn_linear_options head = reel_nn_linear_default(nn);
-    head.out_dtype = REEL_F32;
-    reel_nn_begin(nn, "heads");
-    for (int64_t i = 0; i < c->n_questions; i++)
-        out.answer[i] =
-            reel_nn_linear_with(nn, c->question[i].name, x, c->question[i].n_answers, &head);
-    reel_nn_end(nn);
+    answer(nn, c, x, sought, &out);
     return out;
 }
 
@@ -170,6 +229,19 @@ static bool is_name(const char *name) {
     return name[0] && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] == 0;
 }
 
+/* Two questions of one judge. */
+static reel_status check_pair(reel_env *env, const reel_judge_question *a,
+                              const reel_judge_question *b) {
+    if (strcmp(a->name, b->name) == 0)
+        return reel_fail(env, REEL_E_ARG, "judge: the question %s is asked twice", a->name);
+    if (a->sought && b->sought && a->n_answers != b->n_answers)
+        return reel_fail(env, REEL_E_ARG,
+                         "judge: what is sought has equally many answers, got %lld of %s and %lld "
+                         "of %s",
+                         (long long)a->n_answers, a->name, (long long)b->n_answers, b->name);
+    return REEL_OK;
+}
+
 static reel_status check_questions(reel_env *env, const reel_judge_config *c) {
     reel_status status = in_range(env, "questions", c->n_questions, 1, REEL_JUDGE_QUESTIONS);
     for (int64_t i = 0; i < c->n_questions && status == REEL_OK; i++) {
@@ -179,9 +251,7 @@ static reel_status check_questions(reel_env *env, const reel_judge_config *c) {
                                "judge: a question's name is of letters, digits and _, got \"%s\"",
                                c->question[i].name);
         for (int64_t k = 0; k < i && status == REEL_OK; k++)
-            if (strcmp(c->question[i].name, c->question[k].name) == 0)
-                status = reel_fail(env, REEL_E_ARG, "judge: the question %s is asked twice",
-                                   c->question[i].name);
+            status = check_pair(env, &c->question[k], &c->question[i]);
     }
     return status;
 }

@@ -3,9 +3,11 @@
  * A stem folds patches of 4 x 4 x 4 pixels into channels; stages of convolutions, each but the
  * first begun by one of stride 2, make the grid small; what is left is read as one vector, with it
  * what `looks` weighted means over an earlier grid find, made into `features` numbers, and each
- * question has one linear layer on those. Scores of generated
- * clips and distances between sets of clips are taken from it. Which questions there are is the
- * caller's; the model knows their names and how many answers each has.
+ * question has one linear layer on those. Questions that are sought ("what is red?") each have a
+ * look of their own over two grids, and one small network that answers all of them from what was
+ * found: what a kind looks like is learned once, not for each color. Scores of generated clips and
+ * distances between sets of clips are taken from it. Which questions there are is the caller's; the
+ * model knows their names and how many answers each has.
  *
  * A judge is a folder: config.json and model.safetensors.
  */
@@ -16,11 +18,12 @@
 #include "base/json_out.h"
 #include "nn/module.h"
 
-enum { REEL_JUDGE_QUESTIONS = 24, REEL_JUDGE_STAGES = 4, REEL_JUDGE_NAME_BYTES = 32 };
+enum { REEL_JUDGE_QUESTIONS = 32, REEL_JUDGE_STAGES = 4, REEL_JUDGE_NAME_BYTES = 32 };
 
 typedef struct reel_judge_question {
     char name[REEL_JUDGE_NAME_BYTES];
     int64_t n_answers; /* 2..1024 */
+    bool sought;       /* all that are have equally many answers */
 } reel_judge_question;
 
 typedef struct reel_judge_config {

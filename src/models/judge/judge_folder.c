@@ -39,6 +39,10 @@ void reel_judge_config_write(reel_json_out *out, const reel_judge_config *c) {
         reel_json_out_key(out, "name");
         reel_json_out_string(out, c->question[i].name);
         put_int(out, "answers", c->question[i].n_answers);
+        if (c->question[i].sought) {
+            reel_json_out_key(out, "sought");
+            reel_json_out_bool(out, true);
+        }
         reel_json_out_end(out);
     }
     reel_json_out_end(out);
@@ -60,11 +64,12 @@ static reel_status read_channels(const reel_json *root, reel_judge_config *c) {
 }
 
 static reel_status read_question(const reel_json *at, reel_judge_question *question) {
-    static const char *const keys[] = {"name", "answers"};
+    static const char *const keys[] = {"name", "answers", "sought"};
     const char *name;
-    reel_status status = reel_json_only(at, keys, 2);
+    reel_status status = reel_json_only(at, keys, 3);
     if (status == REEL_OK) status = reel_json_string(at, "name", &name);
     if (status == REEL_OK) status = reel_json_int(at, "answers", 2, 1024, &question->n_answers);
+    if (status == REEL_OK) status = reel_json_bool_or(at, "sought", false, &question->sought);
     if (status != REEL_OK) return status;
     if (strlen(name) >= sizeof question->name)
         return reel_json_fail(at, REEL_E_FORMAT, "name is longer than %d characters",

@@ -23,8 +23,11 @@ static reel_judge_config small(void) {
                            .channels = {4, 8, 8, 8},
                            .features = 6,
                            .looks = 2,
-                           .n_questions = 2,
-                           .question = {{"kind", 3}, {"sky", 2}}};
+                           .n_questions = 4,
+                           .question = {{"kind", 3, false},
+                                        {"sky", 2, false},
+                                        {"what_is_red", 4, true},
+                                        {"what_is_blue", 4, true}}};
     return c;
 }
 
@@ -50,9 +53,11 @@ static void test_judge_config_reads_what_it_wrote(void **state) {
     assert_int_equal(back.frames, c.frames);
     assert_int_equal(back.looks, 2);
     assert_memory_equal(back.channels, c.channels, sizeof c.channels);
-    assert_int_equal(back.n_questions, 2);
+    assert_int_equal(back.n_questions, 4);
     assert_string_equal(back.question[1].name, "sky");
     assert_int_equal(back.question[0].n_answers, 3);
+    assert_false(back.question[1].sought);
+    assert_true(back.question[3].sought);
     reel_json_out_deinit(&out);
     reel_env_free(&env);
 }
@@ -72,6 +77,9 @@ static void test_judge_config_refuses_what_cannot_be(void **state) {
                {"\"frames\":17,\"questions\":[{\"name\":\"a\",\"answers\":2},{\"name\":\"a\","
                 "\"answers\":2}]}",
                 "asked twice"},
+               {"\"frames\":17,\"questions\":[{\"name\":\"a\",\"answers\":2,\"sought\":true},"
+                "{\"name\":\"b\",\"answers\":3,\"sought\":true}]}",
+                "got 2 of a and 3 of b"},
                {"\"frames\":17,\"depth\":3,\"questions\":[]}", "depth"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[512];
@@ -107,7 +115,7 @@ static void test_judge_folder_looks_the_same_at_any_width(void **state) {
     (void)state;
     static uint8_t rgb[PIXELS];
     float features[2][6];
-    int32_t answer[2][2];
+    int32_t answer[2][4];
     scratch folder;
     scratch_make(&folder);
     for (int i = 0; i < PIXELS; i++)
@@ -134,6 +142,37 @@ static void test_judge_folder_looks_the_same_at_any_width(void **state) {
     scratch_remove(&folder);
 }
 
+/* One network answers all that is sought; what is not has a layer of its own. */
+static void test_judge_seeks_with_shared_weights(void **state) {
+    (void)state;
+    reel_env *env = op_test_env(1);
+    const reel_judge_config c = small();
+    reel_tape *tape;
+    reel_params *params;
+    assert_int_equal(reel_ops_tape_new(env, &tape), REEL_OK);
+    assert_int_equal(reel_params_new(env, &params), REEL_OK);
+    reel_nn nn = reel_nn_start(tape, params, REEL_F32);
+    const reel_shape shape = REEL_SHAPE(3, FRAMES, SIDE, SIDE, 3);
+    const reel_judge_output out =
+        reel_judge(&nn, &c, reel_tape_input(tape, REEL_F32, shape, "x", NULL));
+    assert_int_equal(reel_tape_status(tape), REEL_OK);
+    for (int q = 0; q < 4; q++) {
+        const reel_shape s = reel_tape_value(tape, out.answer[q])->shape;
+        assert_int_equal(s.rank, 2);
+        assert_int_equal(s.dim[0], 3);
+        assert_int_equal(s.dim[1], c.question[q].n_answers);
+    }
+    assert_int_not_equal(out.answer[2], out.answer[3]);
+    const reel_param *w = reel_params_find(params, "seek.answer.weight");
+    assert_non_null(w);
+    assert_int_equal(w->shape.dim[0], 4);
+    assert_non_null(reel_params_find(params, "heads.sky.weight"));
+    assert_null(reel_params_find(params, "heads.what_is_red.weight"));
+    reel_params_free(&params);
+    reel_tape_free(&tape);
+    reel_env_free(&env);
+}
+
 static void test_judge_open_says_what_is_missing(void **state) {
     (void)state;
     scratch folder;
@@ -155,6 +194,7 @@ int main(void) {
         cmocka_unit_test(test_judge_config_reads_what_it_wrote),
         cmocka_unit_test(test_judge_config_refuses_what_cannot_be),
         cmocka_unit_test(test_judge_folder_looks_the_same_at_any_width),
+        cmocka_unit_test(test_judge_seeks_with_shared_weights),
         cmocka_unit_test(test_judge_open_says_what_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
