@@ -157,6 +157,7 @@ static reel_status find_parts(reel_dit_trainer *r) {
     r->vae = o->dit.vae;
     const char *tokenizer = o->dit.tokenizer;
     if (o->dit.init[0]) {
+        r->usual.deblock = 0; /* but where the folder has it */
         reel_status status = reel_folder_open(r->env, o->dit.init, &r->folder);
         if (status == REEL_OK) status = read_purpose(r);
         if (status != REEL_OK) return status;

@@ -98,7 +98,7 @@ static reel_status write_scheduler(reel_env *env, const char *folder,
 }
 
 reel_saved_usual reel_saved_usual_default(void) {
-    return (reel_saved_usual){.steps = 20, .cfg_scale = 3};
+    return (reel_saved_usual){.steps = 20, .cfg_scale = 5, .deblock = 0.75};
 }
 
 static void write_real(reel_json_out *out, const char *key, double value) {

@@ -99,12 +99,12 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
     # what a folder says of itself stays; how much text is seen is the recipe's to say
     says() { grep -qF -- "$2" "$work/$1/model/model_index.json" || complain "$1: its folder does not say $2"; }
-    says dit '"steps":20,"fps":8.0,"cfg_scale":3.0,"world":true}'
+    says dit '"steps":20,"fps":8.0,"cfg_scale":5.0,"deblock":0.75,"world":true}'
     cp -r "$work/dit/model" "$work/own"
-    sed -i 's/"_reel":{.*}}/"_reel":{"text_length":24,"steps":7,"cfg_scale":5.5,"flow_shift":2.5}}/' \
+    sed -i 's/"_reel":{.*}}/"_reel":{"text_length":24,"steps":7,"cfg_scale":5.5,"flow_shift":2.5,"deblock":0.5}}/' \
         "$work/own/model_index.json"
     expect 0 "$REEL" train $dit --out "$work/said" --set "dit.init=$work/own" --steps 1
-    says said '"text_length":32,"steps":7,"fps":8.0,"cfg_scale":5.5,"flow_shift":2.5}'
+    says said '"text_length":32,"steps":7,"fps":8.0,"cfg_scale":5.5,"flow_shift":2.5,"deblock":0.5}'
     expect 0 "$REEL" train $dit --out "$work/unsaid" --set "dit.init=$work/own" --set text.tokens=0 --steps 1
     says unsaid '"text_length":24,"steps":7'
     # patches are the folder's, and no recipe makes them others
