@@ -21,7 +21,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "cpu/simd/gemm_kernel.h"
+#include "cpu/simd/gemm_pack.h"
+#include "cpu/simd/gemm_tiles.h"
 
 enum {
     STRIP = 2 * TILE, /* columns of two tiles, rows of one */
@@ -190,7 +191,7 @@ static void pack_side(const side *x, int64_t r, int64_t n_rows) {
 /* c [32,32] (+)= a strip of the turned operand by one of the other, n tiles along the rows each. */
 VEC_INLINE void multiply(int64_t n, const float *a, const float *b, float *c, bool accumulate) {
     const tile_rows rows = {a, TILE, TILE_WORDS, n * TILE_WORDS};
-    tile_sums(n * TILE, rows, b, n * TILE_WORDS, c, STRIP, accumulate, true);
+    tile_sums(n * TILE, rows, b, n * TILE_WORDS, c, STRIP, accumulate, true, TILE_KEEP_BOTH, NULL);
 }
 
 /* ---- pieces ---- */
