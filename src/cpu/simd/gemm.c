@@ -63,7 +63,7 @@ static limits limits_of(const reel_gemm *g, const schedule *s) {
         return g->a.k_inside ? (limits){MR, VF_N, 640, wide, 1, 8, 10, 1e4}
                              : (limits){MR, VF_N, 1024, (128 << 10) / s->QB, 9, 12, 10, 1e4};
     /* tiles are eight times as fast, all else is not */
-    if (s->b_kept) return (limits){32, 32, FEW_ROWS, 1 << 20, 16, 60, 80, 2e5};
+    if (s->b_kept) return (limits){32, 32, FEW_ROWS, 1 << 20, 4, 60, 80, 2e5};
     if (s->a_packed) return (limits){32, 32, 512, 512, 48, 32, 80, 2e5};
     /* a slice of b, 1.25 MiB at most, is read again for every 32 rows: it is what the L2 is for */
     const int64_t max_n = least(512, (320 << 10) / s->QB / 32 * 32);

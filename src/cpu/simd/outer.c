@@ -28,6 +28,8 @@ enum {
     STRIP = 2 * TILE, /* columns of two tiles, rows of one */
     BLOCK = STRIP * STRIP,
     LEAST_ROWS = 2048,
+    FEWER_ROWS = 256, /* suffice where neither operand is wider than NARROW */
+    NARROW = 512,
     MOST_PARTS = 8,
     MOST_ROWS = 256,          /* of a slice */
     AHEAD = 8,                /* pairs of rows that are asked for before they are packed */
@@ -114,7 +116,8 @@ static int64_t shared_words(const schedule *s) {
 }
 
 bool REEL_ISA_NAME(reel_outer_takes)(const reel_outer *p) {
-    return p->R >= LEAST_ROWS && p->O > 0 && p->I > 0;
+    const bool narrow = p->R >= FEWER_ROWS && most(p->O, p->I) <= NARROW;
+    return (narrow || p->R >= LEAST_ROWS) && p->O > 0 && p->I > 0;
 }
 
 int64_t REEL_ISA_NAME(reel_outer_scratch)(const reel_outer *p, int n_lanes) {
