@@ -108,6 +108,25 @@ static void test_linear_kernels_agree_at_odd_sizes(void **state) {
     }
 }
 
+/* Where tiles are loaded from rows in place: K in one, two and several slices for the L1, and in
+ * two for the L2, of weights and of gradients of x; strips of 32 and of 16 rows; the last panel
+ * whole, in part, and the only one; results in f32 and bf16, with a pre-activation and without. */
+static void test_linear_kernels_agree_where_k_is_cut(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {{48, 704, 100}, {48, 704, 96},  {64, 1184, 32},
+                                       {80, 2112, 64}, {48, 96, 1088}, {16, 32, 2112},
+                                       {656, 64, 704}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char name[64];
+        const int64_t *n = sizes[i];
+        snprintf(name, sizeof name, "bf16 %dx%dx%d", (int)n[0], (int)n[1], (int)n[2]);
+        op_case c = sized(name, i % 2 ? &gelu_bf16 : &plain_bf16, REEL_BF16, n[0], n[1], n[2]);
+        op_check_kernels(&c);
+        c = sized(name, &gelu, REEL_BF16, n[0], n[1], n[2]);
+        op_check_kernels(&c);
+    }
+}
+
 /* So many rows that the gradient of weights is a sum of parts: widths around strips of 32, either
  * operand the narrower one, rows that are no multiple of anything, batches. */
 static void test_linear_kernels_agree_with_many_rows(void **state) {
@@ -265,6 +284,7 @@ int main(void) {
         cmocka_unit_test(test_linear_checks_at_odd_sizes),
         cmocka_unit_test(test_linear_works_without_bias_and_batched),
         cmocka_unit_test(test_linear_kernels_agree_at_odd_sizes),
+        cmocka_unit_test(test_linear_kernels_agree_where_k_is_cut),
         cmocka_unit_test(test_linear_kernels_agree_with_many_rows),
         cmocka_unit_test(test_linear_dw_counts_rows_of_large_weights),
         cmocka_unit_test(test_linear_takes_mixed_dtypes),

@@ -15,6 +15,7 @@
 #include "cpu/simd/activation.h"
 #include "cpu/simd/cut.h"
 #include "cpu/simd/gemm_kernel.h"
+#include "cpu/simd/gemm_tiles.h"
 
 /* How a product is cut up: a function of its shape, dtypes and the level alone. */
 typedef struct schedule {
@@ -26,7 +27,9 @@ typedef struct schedule {
     int64_t W;     /* width of b's panels */
     int64_t strip; /* rows of a with K outside that are turned at once: a line of memory */
     int64_t MB, NB, n_m, n_n;
-    int64_t b_words, a_words, sum_words; /* scratch of a lane: see block */
+    bool b_kept;     /* tiles only: panels of b outside */
+    int64_t at_once; /* tiles only: words that 32 rows or columns in the L1 have */
+    int64_t b_words, a_words, sum_words, row_words; /* scratch of a lane: see block */
 } schedule;
 
 /* ---- cutting ---- */
@@ -39,6 +42,11 @@ typedef struct limits {
     double per_a, per_b, per_y, piece;
 } limits;
 
+/* Up to so many rows, panels of b are packed one by one where they are used, and a is what is read
+ * again: 10 to 20% faster from 320 to 640 rows, slower at 1024. Where packing b means to turn it,
+ * only a small one. */
+enum { FEW_ROWS = 640, SMALL_B = 1 << 16 };
+
 static limits limits_of(const reel_gemm *g, const schedule *s) {
     /* a slice of b and half as much of a or of sums are what the L2 is for */
     const int64_t wide = most(2, least(8, (72 << 10) / s->QB / NR)) * NR;
@@ -46,6 +54,7 @@ static limits limits_of(const reel_gemm *g, const schedule *s) {
         return g->a.k_inside ? (limits){MR, VF_N, 640, wide, 1, 8, 10, 1e4}
                              : (limits){MR, VF_N, 1024, (128 << 10) / s->QB, 9, 12, 10, 1e4};
     /* tiles are eight times as fast, all else is not */
+    if (s->b_kept) return (limits){32, 32, FEW_ROWS, 1 << 20, 4, 60, 80, 2e5};
     if (s->a_packed) return (limits){32, 32, 512, 512, 48, 32, 80, 2e5};
     /* a slice of b, 1.25 MiB at most, is read again for every 32 rows: it is what the L2 is for */
     const int64_t max_n = least(512, (320 << 10) / s->QB / 32 * 32);
@@ -113,6 +122,7 @@ static schedule schedule_of(const reel_gemm *g) {
         s.Q = parts(s.Q, TILE) * TILE;
         s.QB = slice_of(s.Q, s.a_packed ? 256 : 1024, TILE);
         s.W = TILE;
+        s.b_kept = !s.a_packed && g->M <= FEW_ROWS && (!g->b.k_inside || g->N * g->K <= SMALL_B);
     }
 #endif
     cut_blocks(g, &s);
@@ -124,11 +134,18 @@ static schedule schedule_of(const reel_gemm *g) {
     else
         s.a_words = g->a.k_inside ? MR * s.QB : 2 * (s.strip / MR) * a_panel_words(&s);
     s.sum_words = s.Q > s.QB && !s.in_y ? s.MB * s.NB : 0;
+#if REEL_ISA_LEVEL >= 4
+    if (s.tiles) {
+        s.at_once = s.b_kept ? slice_of(s.Q, 256, TILE) : slice_of(s.QB, 288, TILE);
+        if (s.b_kept) s.b_words = 32 * s.at_once, s.sum_words = 0;
+        if (s.Q > s.at_once && !s.sum_words && !s.in_y) s.row_words = 32 * (s.b_kept ? s.MB : s.NB);
+    }
+#endif
     return s;
 }
 
 static int64_t lane_words(const schedule *s) {
-    return parts(s->b_words + s->a_words + s->sum_words, 16) * 16;
+    return parts(s->b_words + s->a_words + s->sum_words + s->row_words, 16) * 16;
 }
 
 int64_t REEL_ISA_NAME(reel_gemm_scratch)(const reel_gemm *g, int n_lanes) {
@@ -145,6 +162,8 @@ typedef struct block {
     float *a;    /* of a, where it is rearranged: tiles [MB/16,QB/16,16,16], two strips of panels
                   * [strip/MR,QB,MR], or rows [MR,QB] of the moment */
     float *sums; /* [MB,NB], or NULL: they are in y, or only in a tile */
+    float *row;  /* tiles only: sums of 32 rows [32,NB], or of 32 columns [MB,32], where K is cut
+                  * for the L1 alone */
 } block;
 
 static const void *offset(const void *p, int64_t n, bool bf16) {
@@ -477,45 +496,135 @@ static tile_rows tile_rows_at(const block *k, int64_t i, int64_t q0) {
     return (tile_rows){a + q0, s->Q, TILE, s->Q * TILE};
 }
 
-/* Asks for rows from.. to of the 32 after a's, n words of each: they lie apart in memory, which the
- * hardware does not read ahead of. */
-static void ask_for_rows(tile_rows a, int64_t from, int64_t to, int64_t n) {
-    for (int64_t r = from; r < to; r++)
-        for (int64_t q = 0; q < n; q += TILE)
-            __builtin_prefetch(a.data + (32 + r) * a.stride + q, 0, 2);
+/* The patches of a block, one after the other. The rows of y of a patch are finished during the
+ * products of the next one. */
+typedef struct walk {
+    const block *k;
+    int64_t q0, n; /* words of K at once */
+    int which;     /* of two tiles, where sums are needed for no longer, in turn */
+    float *tile[2];
+    tile_side side;
+} walk;
+
+/* Where the sums of the patch at row i and column `at` go. */
+static float *patch_sums(walk *w, int64_t i, int64_t at, int64_t *ldc) {
+    const block *k = w->k;
+    if (k->s->in_y || k->sums) return sums_at(k, i, at, NULL, 0, ldc);
+    *ldc = 32;
+    if (w->n == k->s->Q) return w->tile[w->which ^= 1];
+    if (k->s->b_kept) return k->row + (i - k->m0) * 32;
+    *ldc = k->s->NB;
+    return k->row + (at - k->n0);
+}
+
+/* Rows i.. by the panels of b for columns at... */
+static void multiply_patch(walk *w, int64_t i, int64_t at, tile_rows a, const float *b,
+                           int64_t b_next) {
+    const block *k = w->k;
+    const reel_gemm *g = k->g;
+    const bool accumulate = w->q0 > 0, two = k->m1 - i > TILE;
+    int64_t ldc;
+    float *c = patch_sums(w, i, at, &ldc);
+    tile_side *side = &w->side;
+    if (side->finish.c0 == c) tile_finish_rows(&side->finish, 32);
+    if (k->s->b_kept) {
+        if (two)
+            tile_sums(w->n, a, b, b_next, c, ldc, accumulate, true, TILE_KEEP_B, side);
+        else
+            tile_sums(w->n, a, b, b_next, c, ldc, accumulate, false, TILE_KEEP_B, side);
+    } else if (two) {
+        tile_sums(w->n, a, b, b_next, c, ldc, accumulate, true, TILE_KEEP_A, side);
+    } else {
+        tile_sums(w->n, a, b, b_next, c, ldc, accumulate, false, TILE_KEEP_A, side);
+    }
+    tile_finish_rows(&side->finish, 32);
+    if (k->s->in_y || w->q0 + w->n < k->s->Q) return;
+    const int n_rows = (int)least(32, k->m1 - i), n_cols = (int)least(32, k->n1 - at);
+    if (n_cols < 32)
+        finish(g, &(patch){k->batch, i, at, n_rows, n_cols, c, ldc});
+    else
+        side->finish = (tile_finish){.g = g,
+                                     .c = c,
+                                     .c0 = c,
+                                     .ldc = ldc,
+                                     .at = (k->batch * g->M + i) * g->N + at,
+                                     .bias_at = k->batch * g->N + at,
+                                     .n = n_rows};
+}
+
+/* Words q0.. q0+n are next. */
+static void walk_along(walk *w, int64_t q0, int64_t n) {
+    w->q0 = q0;
+    w->n = n;
+    w->side.rows = parts(32, most(1, n / TILE));
 }
 
 /* Rows outside, panels of b inside: a is read from afar once, b streams from L2. */
-static void block_by_tiles(const block *k) {
+static void rows_by_panels(walk *w) {
+    const block *k = w->k;
     const schedule *s = k->s;
-    float tile[32 * 32] __attribute__((aligned(64)));
-    const int64_t per_patch = parts(32 * 32, k->n1 - k->n0); /* rows to ask for */
-    tiles_begin();
     for (int64_t q0 = 0; q0 == 0 || q0 < s->Q; q0 += s->QB) {
         const int64_t n = least(s->QB, s->Q - q0);
         pack_b(k, q0, n);
         if (s->a_packed) pack_a(k, q0, n);
         for (int64_t i = k->m0; i < k->m1; i += 32) {
-            const tile_rows a = tile_rows_at(k, i, q0);
+            tile_rows a = tile_rows_at(k, i, q0);
+            const char *next = (const char *)(a.data + 32 * a.stride);
             const int64_t n_next = s->a_packed ? 0 : most(0, least(32, k->m1 - i - 32));
-            int64_t asked = 0;
-            for (int64_t at = k->n0; at < k->n1; at += 32) {
-                const float *b = k->b + (at - k->n0) * s->QB;
-                const int n_cols = (int)least(32, k->n1 - at);
-                int64_t ldc;
-                float *c = sums_at(k, i, at, tile, 32, &ldc);
-                const int64_t ask = least(n_next, asked + per_patch);
-                ask_for_rows(a, asked, ask, n);
-                asked = ask;
-                if (k->m1 - i > TILE)
-                    tile_sums(n, a, b, s->QB * TILE, c, ldc, q0 > 0, true);
-                else
-                    tile_sums(n, a, b, s->QB * TILE, c, ldc, q0 > 0, false);
-                if (s->in_y || q0 + n < s->Q) continue;
-                finish(k->g, &(patch){k->batch, i, at, (int)least(32, k->m1 - i), n_cols, c, ldc});
+            w->side.ask = (tile_ask){next, next, n * 4, a.stride * 4, n_next};
+            w->side.lines = parts(32 * 32, k->n1 - k->n0);
+            for (int64_t q = 0; q == 0 || q < n; q += s->at_once) {
+                walk_along(w, q0 + q, least(s->at_once, n - q));
+                for (int64_t at = k->n0; at < k->n1; at += 32)
+                    multiply_patch(w, i, at, a, k->b + (at - k->n0) * s->QB + q * TILE,
+                                   s->QB * TILE);
+                a.data += w->n / TILE * a.step;
             }
         }
     }
+}
+
+/* Asks for 32 columns of b, words q.. */
+static void ask_for_panel(walk *w, const gemm_source *b, int64_t at, int64_t q) {
+    const int64_t n = least(32, b->n - at), rows = least(2 * w->k->s->at_once, b->K - 2 * q);
+    const reel_bf16 *from =
+        (const reel_bf16 *)b->data + (b->k_inside ? at * b->K + 2 * q : 2 * q * b->n + at);
+    tile_ask *ask = &w->side.ask;
+    *ask = (tile_ask){.row = (const char *)from, .at = (const char *)from};
+    ask->row_bytes = 2 * (b->k_inside ? rows : n);
+    ask->stride = 2 * (b->k_inside ? b->K : b->n);
+    ask->n = rows <= 0 ? 0 : b->k_inside ? n : rows;
+    const int64_t steps = parts(w->k->m1 - w->k->m0, 32) * most(1, w->n / TILE);
+    w->side.lines = parts(ask->n * parts(ask->row_bytes, 64), steps);
+}
+
+/* Panels of b outside: packed one by one for few rows, they never leave the L1. */
+static void panels_by_rows(walk *w) {
+    const block *k = w->k;
+    const schedule *s = k->s;
+    const gemm_source b = source_of(k->g, &k->g->b, k->g->N, k->batch, s->pairs);
+    for (int64_t at = k->n0; at < k->n1; at += 32)
+        for (int64_t q = 0; q == 0 || q < s->Q; q += s->at_once) {
+            walk_along(w, q, least(s->at_once, s->Q - q));
+            pack_any(b, at, 32, q, w->n, (gemm_panels){k->b, s->at_once * TILE, TILE, 4});
+            if (w->q0 + w->n < s->Q)
+                ask_for_panel(w, &b, at, w->q0 + w->n);
+            else if (at + 32 < k->n1)
+                ask_for_panel(w, &b, at + 32, 0);
+            for (int64_t i = k->m0; i < k->m1; i += 32)
+                multiply_patch(w, i, at, tile_rows_at(k, i, q), k->b, s->at_once * TILE);
+        }
+}
+
+static void block_by_tiles(const block *k) {
+    float tile[2][32 * 32] __attribute__((aligned(64)));
+    walk w = {.k = k, .tile = {tile[0], tile[1]}, .side.finish.g = k->g};
+    tiles_begin();
+    if (k->s->b_kept)
+        panels_by_rows(&w);
+    else
+        rows_by_panels(&w);
+    tile_finish_rows(&w.side.finish, 32);
     _tile_release();
 }
 #endif
@@ -539,7 +648,8 @@ static void block_task(void *context, int64_t index, int lane) {
                      .n1 = least(j->g->N, (n + 1) * s->NB),
                      .b = scratch,
                      .a = scratch + s->b_words,
-                     .sums = s->sum_words ? scratch + s->b_words + s->a_words : NULL};
+                     .sums = s->sum_words ? scratch + s->b_words + s->a_words : NULL,
+                     .row = scratch + s->b_words + s->a_words + s->sum_words};
 #if REEL_ISA_LEVEL >= 4
     if (s->tiles) {
         block_by_tiles(&k);

@@ -22,12 +22,15 @@
 #include <string.h>
 
 #include "cpu/simd/cut.h"
-#include "cpu/simd/gemm_kernel.h"
+#include "cpu/simd/gemm_pack.h"
+#include "cpu/simd/gemm_tiles.h"
 
 enum {
     STRIP = 2 * TILE, /* columns of two tiles, rows of one */
     BLOCK = STRIP * STRIP,
     LEAST_ROWS = 2048,
+    FEWER_ROWS = 256, /* suffice where neither operand is wider than NARROW */
+    NARROW = 512,
     MOST_PARTS = 8,
     MOST_ROWS = 256,          /* of a slice */
     AHEAD = 8,                /* pairs of rows that are asked for before they are packed */
@@ -104,7 +107,8 @@ static int64_t shared_words(const schedule *s) {
 }
 
 bool REEL_ISA_NAME(reel_outer_takes)(const reel_outer *p) {
-    return p->R >= LEAST_ROWS && p->O > 0 && p->I > 0;
+    const bool narrow = p->R >= FEWER_ROWS && most(p->O, p->I) <= NARROW;
+    return (narrow || p->R >= LEAST_ROWS) && p->O > 0 && p->I > 0;
 }
 
 int64_t REEL_ISA_NAME(reel_outer_scratch)(const reel_outer *p, int n_lanes) {
@@ -181,7 +185,7 @@ static void pack_side(const side *x, int64_t r, int64_t n_rows) {
 /* c [32,32] (+)= a strip of the turned operand by one of the other, n tiles along the rows each. */
 VEC_INLINE void multiply(int64_t n, const float *a, const float *b, float *c, bool accumulate) {
     const tile_rows rows = {a, TILE, TILE_WORDS, n * TILE_WORDS};
-    tile_sums(n * TILE, rows, b, n * TILE_WORDS, c, STRIP, accumulate, true);
+    tile_sums(n * TILE, rows, b, n * TILE_WORDS, c, STRIP, accumulate, true, TILE_KEEP_BOTH, NULL);
 }
 
 /* ---- pieces ---- */
