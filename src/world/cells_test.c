@@ -51,7 +51,7 @@ static void test_cells_fewer_layers_are_the_first(void **state) {
     reel_env *env = NULL;
     assert_int_equal(reel_env_new(NULL, &env), REEL_OK);
     const reel_scene scene = scene_at(env, 3);
-    uint8_t all[LAYERS * CELLS], few[LAYERS * CELLS];
+    uint8_t all[LAYERS * CELLS] = {0}, few[LAYERS * CELLS];
     memset(few, 7, sizeof few);
     for (int layers = 1; layers <= LAYERS; layers += 2) {
         const reel_cells cells = {.frames = 4, .size = SIZE, .layers = layers};
