@@ -72,14 +72,14 @@ typedef struct reel_recipe {
     struct {
         int64_t base_dim, decoder_base_dim, z_dim, num_res_blocks, patch_size;
         reel_recipe_list dim_mult, temperal_downsample;
-        int64_t crop, crop_frames;   /* pixels a side and frames of a training crop */
-        int64_t full_every;          /* every n-th step takes whole clips; 0: never */
-        double kl, l1, mse;          /* weights of the terms */
-        double delta;                /* weight of errors of the steps from frame to frame */
-        double pca, pca_final;       /* weight of staying near the linear code: first, last */
-        int64_t pca_steps;           /* over which it falls */
-        int64_t linear_path;         /* whether the linear code stands beside the networks */
-        double noise;                /* decoder stage: sigma of the noise on latents */
+        int64_t crop, crop_frames; /* pixels a side and frames of a training crop */
+        int64_t full_every;        /* every n-th step takes whole clips; 0: never */
+        double kl, l1, mse;        /* weights of the terms */
+        double delta;          /* of errors of the steps onto latent frames (train/vae_loss.h) */
+        double pca, pca_final; /* weight of staying near the linear code: first, last */
+        int64_t pca_steps;     /* over which it falls */
+        int64_t linear_path;   /* whether the linear code stands beside the networks */
+        double noise;          /* decoder stage: sigma of the noise on latents */
         char init[REEL_RECIPE_TEXT]; /* folder whose vae/ the weights start from; "": none */
     } vae;
     struct {

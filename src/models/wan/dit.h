@@ -54,9 +54,9 @@ float reel_wan_dit_plane(int64_t i, int64_t n);
 
 /* With pooled_text the sum of a text's rows, of unit mean square and through two layers, is added
  * to the embeddings of its clip's noise levels, so that it modulates every block, as the pooled
- * projections of Stable Diffusion 3 do (Esser et al. 2024, section 4). What is true of a whole clip
- * (a camera that pans, a thing that goes left) is learned from far fewer clips than by
- * cross-attention alone. Levels then belong to texts: level i to text i n_texts / R. */
+ * projections of Stable Diffusion 3 do (Esser et al. 2024, section 4): what is true of a whole clip
+ * (a camera that pans, a thing that goes left) does not have to come through cross-attention alone.
+ * Levels then belong to texts: level i to text i n_texts / R. */
 
 /* What a forward takes. A batch of equal clips has one row of T tokens for each; clips of different
  * sizes share a row, one after another, with offsets that keep attention inside each. */
