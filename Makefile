@@ -42,6 +42,7 @@ check: check-deps all ## formatting, layers, headers alone, lengths, gcc and cla
 	@scripts/check-format
 	@scripts/check-layers --self-test
 	@scripts/check-layers src
+	@scripts/check-tree
 	@scripts/check-lengths
 	@scripts/check-headers
 	@scripts/check-globals $(BUILD)

@@ -6,6 +6,7 @@
 #include "base/folder.h"
 #include "base/rng.h"
 #include "media/video_writer.h"
+#include "train/balance.h"
 #include "train/dit_state.h"
 
 static const char tag[] = "dit look";
@@ -151,11 +152,24 @@ static reel_status measure_swaps(reel_dit_trainer *r, double *errors, reel_json_
     return status;
 }
 
+/* How far apart the captions of the last look were to the transformer. */
+static reel_status measure_apart(reel_dit_trainer *r, reel_json_out *out) {
+    const reel_balance_texts texts = {reel_program_data(r->look.program, r->look.said),
+                                      r->look.row.n, r->look.row.X, r->t5.d_model};
+    double apart;
+    const reel_status status = reel_balance_apart(r->env, &texts, &apart);
+    if (status != REEL_OK || texts.n < 2) return status;
+    reel_json_out_key(out, "texts_apart");
+    reel_json_out_real(out, apart);
+    return REEL_OK;
+}
+
 reel_status reel_dit_validate(void *context, reel_json_out *out) {
     reel_dit_trainer *r = context;
     double *errors = reel_calloc(r->env, 2 * r->held_clips, sizeof *errors, tag);
     reel_status status = errors ? reel_learner_refresh_average(r->learner) : REEL_E_NOMEM;
     if (status == REEL_OK) status = measure_levels(r, errors, out);
+    if (status == REEL_OK) status = measure_apart(r, out);
     reel_json_out_key(out, "swap");
     reel_json_out_object_begin(out);
     if (status == REEL_OK) status = measure_swaps(r, errors, out);

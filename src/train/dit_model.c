@@ -28,7 +28,13 @@ static reel_var record_text(const reel_dit_trainer *r, const reel_row *row, reel
     return reel_reshape(t, reel_mul(t, rows, mask), REEL_SHAPE(1, N * X, r->t5.d_model));
 }
 
-static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn) {
+reel_var reel_dit_record_said(const reel_dit_rows *p, reel_nn *nn) {
+    const reel_var said = reel_cast(nn->tape, record_text(p->trainer, &p->row, nn), REEL_F32);
+    reel_tape_keep(nn->tape, said);
+    return said;
+}
+
+static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn, reel_var text) {
     const reel_dit_trainer *r = p->trainer;
     const reel_row *row = &p->row;
     reel_tape *t = nn->tape;
@@ -37,7 +43,7 @@ static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn) {
         .positions = reel_tape_input(t, REEL_I32, REEL_SHAPE(T, 3), "positions", row->positions),
         .t = reel_tape_input(t, REEL_F32, REEL_SHAPE(2 * row->N), "levels", row->level),
         .map = reel_tape_input(t, REEL_I32, REEL_SHAPE(T), "level of token", row->map),
-        .text = record_text(r, row, nn),
+        .text = text,
         .offsets = reel_tape_input(t, REEL_I32, REEL_SHAPE(row->N + 2), "offsets", row->offsets),
         .text_offsets =
             reel_tape_input(t, REEL_I32, REEL_SHAPE(row->N + 2), "text offsets", row->text_offsets),
@@ -54,13 +60,15 @@ static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn) {
 
 static reel_var record_loss(void *context, reel_nn *nn) {
     reel_dit_rows *p = context;
-    return reel_row_loss(nn->tape, &p->row, record_prediction(p, nn),
+    const reel_var text = record_text(p->trainer, &p->row, nn);
+    return reel_row_loss(nn->tape, &p->row, record_prediction(p, nn, text),
                          (float)p->trainer->recipe->dit.vlb);
 }
 
 static reel_var record_look(void *context, reel_nn *nn) {
     reel_dit_rows *p = context;
-    p->prediction = record_prediction(p, nn);
+    p->said = reel_dit_record_said(p, nn);
+    p->prediction = record_prediction(p, nn, p->said);
     return p->prediction;
 }
 
@@ -169,6 +177,10 @@ static reel_status find_parts(reel_dit_trainer *r) {
         return reel_fail(r->env, REEL_E_ARG,
                          "training a dit needs dit.vae, the folder of a trained vae, and "
                          "dit.tokenizer, a spiece.model; or dit.init, a model folder with both");
+    if (o->dit.balance_text && (!o->dit.init[0] || o->dit.lora > 0))
+        return reel_fail(r->env, REEL_E_ARG,
+                         "dit.balance_text needs dit.init, the folder of a trained model, and that "
+                         "all of it is trained (dit.lora 0)");
     if (o->dit.lora > 0 && !o->dit.init[0])
         return reel_fail(r->env, REEL_E_ARG,
                          "dit.lora needs dit.init, the folder of a trained model");

@@ -1,5 +1,6 @@
 /* What the files of the DiT's trainer share: dit.c runs it, dit_model.c says what is trained,
- * dit_draw.c fills rows, dit_look.c measures and shows.
+ * dit_balance.c evens out what it begins with, dit_draw.c fills rows, dit_look.c measures and
+ * shows.
  */
 #ifndef REEL_TRAIN_DIT_STATE_H
 #define REEL_TRAIN_DIT_STATE_H
@@ -22,6 +23,7 @@ typedef struct reel_dit_rows {
     reel_row row;
     reel_program *program;
     reel_var prediction;
+    reel_var said; /* by the text encoder [1,N X,d] f32, when it is looked at */
 } reel_dit_rows;
 
 typedef struct reel_dit_trainer {
@@ -60,8 +62,16 @@ REEL_MUST_USE reel_status reel_dit_open_models(reel_dit_trainer *trainer);
 REEL_MUST_USE reel_status reel_dit_check_sizes(const reel_dit_trainer *trainer);
 /* The learner and its two programs; rows must be there. */
 REEL_MUST_USE reel_status reel_dit_open_learner(reel_dit_trainer *trainer);
+/* Records what the text encoder makes of a row's ids, zero where there is no token, as a value that
+ * is kept: [1,N X,d] f32. */
+reel_var reel_dit_record_said(const reel_dit_rows *rows, reel_nn *nn);
 /* Writes model/, and the low-rank paths by themselves when they are what is trained. */
 reel_status reel_dit_save(void *context, bool at_end);
+
+/* ---- dit_balance.c ---- */
+
+/* Balances the learner's text encoder (train/balance.h), if the recipe asks for it. */
+reel_status reel_dit_balance(void *context);
 
 /* ---- dit_draw.c ---- */
 

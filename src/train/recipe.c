@@ -108,6 +108,7 @@ static const field fields[] = {
     REAL(dit, image_fraction, 0, 1),
     WHOLE(dit, planes, 0, 1),
     WHOLE(dit, pooled_text, 0, 1),
+    WHOLE(dit, balance_text, 0, 1),
     REAL(dit, object_weight, 0.01, 1000),
     REAL(dit, mask_fraction, 0, 1),
     REAL(dit, caption_dropout, 0, 1),
@@ -278,17 +279,21 @@ static reel_status read_buckets(const reel_json *at, const char *key, reel_recip
     if (n < 1 || n > REEL_RECIPE_BUCKETS)
         return reel_json_fail(&list, REEL_E_FORMAT, "wanted 1 to %d sizes, got %lld",
                               REEL_RECIPE_BUCKETS, (long long)n);
+    /* made apart: nothing of a longer list stays behind, and recipes are compared as bytes */
+    reel_bucket made[REEL_RECIPE_BUCKETS] = {0};
     for (int64_t i = 0; i < n && status == REEL_OK; i++) {
         const reel_json item = reel_json_item(&list, i);
-        reel_bucket *b = &r->data.bucket[i];
+        reel_bucket *b = &made[i];
         status = reel_json_only(&item, keys, 4);
         if (status == REEL_OK) status = reel_json_int(&item, "width", 8, 4096, &b->width);
         if (status == REEL_OK) status = reel_json_int(&item, "height", 8, 4096, &b->height);
         if (status == REEL_OK) status = reel_json_int(&item, "frames", 1, 1025, &b->frames);
         if (status == REEL_OK) status = reel_json_real_or(&item, "weight", 0, 1e6, 1, &b->weight);
     }
-    if (status == REEL_OK) r->data.n_buckets = n;
-    return status;
+    if (status != REEL_OK) return status;
+    memcpy(r->data.bucket, made, sizeof made);
+    r->data.n_buckets = n;
+    return REEL_OK;
 }
 
 static reel_status read_list(const reel_json *at, const field *f, reel_recipe_list *out) {

@@ -96,6 +96,7 @@ typedef struct reel_recipe {
         double image_fraction;            /* of samples that are their first frame alone */
         int64_t planes;                   /* 1: tokens are shown where they stand */
         int64_t pooled_text;              /* 1: all of a text modulates, too */
+        int64_t balance_text;             /* 1: begins with init's text encoder balanced */
         double object_weight;             /* of tokens that show an object, others having 1 */
         double mask_fraction;             /* of samples some of whose frames are known */
         double caption_dropout;

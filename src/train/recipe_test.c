@@ -58,6 +58,14 @@ static void test_recipe_writes_what_it_reads(void **state) {
     assert_int_equal(reel_recipe_write(env, &r, &written, &bytes), REEL_OK);
     assert_int_equal(reel_recipe_parse(env, written, bytes, "w", &again), REEL_OK);
     assert_int_equal(reel_recipe_compatible(env, &r, &again), REEL_OK);
+    /* a shorter list in place of a longer one leaves nothing of it */
+    const char *two = "{\"data\":{\"buckets\":[{\"width\":8,\"height\":8,\"frames\":1},"
+                      "{\"width\":16,\"height\":8,\"frames\":1}]}}",
+               *one = "{\"data\":{\"buckets\":[{\"width\":32,\"height\":64,\"frames\":5}]}}";
+    assert_int_equal(reel_recipe_parse(env, two, (int64_t)strlen(two), "r", &r), REEL_OK);
+    assert_int_equal(reel_recipe_compatible(env, &r, &again), REEL_E_ARG);
+    assert_int_equal(reel_recipe_parse(env, one, (int64_t)strlen(one), "r", &r), REEL_OK);
+    assert_int_equal(reel_recipe_compatible(env, &r, &again), REEL_OK);
     assert_int_equal(again.optimiser.decay, REEL_DECAY_COSINE);
     assert_int_equal(again.optimiser.n_rules, 1);
     reel_free(env, written);

@@ -262,6 +262,8 @@ reel_status reel_run(reel_env *env, const reel_job *job, const reel_run_options 
         return REEL_OK;
     }
     if (found) tell(&l, "prepare", "goes on from its last checkpoint");
+    if (!found && job->begin) status = job->begin(job->context);
+    if (status != REEL_OK) return status;
     l.began_s = l.checkpoint_s = l.validate_s = reel_clock_s();
     l.validated = found ? l.state.step : -1;
     if (!found && !options->profile) status = validate(&l, false);

@@ -21,6 +21,8 @@ typedef struct reel_job {
     const char *kind;
     void *context;
     reel_learner *learner;
+    /* Before the first step of a run that goes on from no checkpoint. May be NULL. */
+    reel_status (*begin)(void *context);
     /* Step `step` (from 0) at a rate; a function of step alone. */
     reel_status (*step)(void *context, int64_t step, double rate, reel_job_step *done);
     /* Adds keys to an object of metrics. May be NULL. */

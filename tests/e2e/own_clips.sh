@@ -107,6 +107,14 @@ strings "$adapter" 2>/dev/null | head -c 4000 | grep -q 'lora_alpha' || grep -aq
 expect 0 "$REEL" train dit $recipe --clips "$work/clips" --init "$work/model" --steps 1 --out "$work/whole" \
     --set "data.buckets=[{\"width\":64,\"height\":64,\"frames\":5}]"
 expect 0 "$REEL" info "$work/whole/model"
+
+# a text encoder that is balanced first, once: not again when the run goes on
+balanced="dit $recipe --clips $work/clips --init $work/model --out $work/balanced --set dit.balance_text=1 --set data.buckets=[{\"width\":64,\"height\":64,\"frames\":5}]"
+expect 0 "$REEL" train $balanced --steps 1
+err_has "dit balance: texts were 0."
+grep -q '"texts_apart":' "$work/balanced/metrics.jsonl" || complain "validation does not tell how far texts are apart"
+expect 0 "$REEL" train $balanced --steps 2
+! grep -q "dit balance" "$work/err" || complain "a run that goes on balances again"
 size="--size 64x64 --frames 5 --steps 2"
 expect 0 generate $size -o "$work/plain.mkv"
 expect 0 generate $size --lora "$adapter" -o "$work/with.mkv"
@@ -132,6 +140,8 @@ err_has "cut.tar"
 expect 1 "$REEL" train dit $recipe --clips "$work/clips" --lora 4 --out "$work/x" --set "dit.vae=$work/vae" \
     --set "dit.tokenizer=$work/spiece.model"
 err_has "dit.lora needs dit.init"
+expect 1 "$REEL" train $tune --out "$work/x" --set dit.balance_text=1
+err_has "dit.balance_text needs dit.init"
 expect 1 generate $size --lora "$work/model/vae/diffusion_pytorch_model.safetensors" -o "$work/x.mkv"
 err_has "is no part of a low-rank pair"
 expect 1 generate $size --lora "$adapter:1000" -o "$work/x.mkv"
