@@ -306,8 +306,10 @@ typedef struct reel_generate_request {
      * on the length: each is given the end of the one before. Lengths in frames. */
     int64_t window;       /* made at once; 0: the model's own length, for what is too long */
     int64_t context;      /* of it, taken from the window before; 0: a third */
-    int64_t anchor;       /* of it, taken from the first window, before those; 0: none */
-    double context_noise; /* 0..1: the noise level up to which both are shown to the model */
+    int64_t anchor;       /* of it, taken from the first window, before those; 0: none; negative:
+                             as the model has it */
+    double context_noise; /* 0..1: the noise level up to which both are shown to the model;
+                             negative: the model's own */
 
     reel_task_kind task;
     bool letterbox; /* what has another shape gets black bars; false: it is cropped */

@@ -67,6 +67,8 @@ reel_status reel_tasks_make(reel_tasks *t, reel_generate_request *request, int64
     request->steps = o->steps;
     request->cfg_scale = o->cfg_scale;
     request->cfg_to = 1;
+    request->anchor = -1; /* windows hang together as the model has it */
+    request->context_noise = -1;
     if (!request->clip[0]) { /* clips have a size and a rate of their own */
         request->width = t->e->size.width;
         request->height = t->e->size.height;

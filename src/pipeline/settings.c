@@ -22,6 +22,8 @@ typedef struct defaults {
     double fps, cfg_scale, flow_shift;
     bool of_world;
     double deblock;
+    int64_t anchor; /* frames, of windows */
+    double context_noise;
 } defaults;
 
 /* Wan 2.1 at 480p; Wan 2.2's 5B, which has 48 channels, at 704p; its pairs, with less guidance in
@@ -30,31 +32,29 @@ static defaults of_family(const reel_folder *folder) {
     const reel_wan_dit_config *c =
         &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
     const double shift = reel_folder_scheduler(folder)->shift;
-    defaults d = {832, 480, 81, 50, 512, 16, 5, shift, false, 0};
+    defaults d = {832, 480, 81, 50, 512, 16, 5, shift, false, 0, 0, 0};
     if (reel_wan_dit_takes_picture(c)) d.steps = 40;
     if (reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2)) {
         d.steps = 40;
         d.cfg_scale = reel_wan_dit_takes_picture(c) ? 3.5 : 4;
     }
-    if (c->in_channels == 48) d = (defaults){1280, 704, 121, 50, 512, 24, 5, shift, false, 0};
+    if (c->in_channels == 48) d = (defaults){1280, 704, 121, 50, 512, 24, 5, shift, false, 0, 0, 0};
     if (c->num_attention_heads * c->attention_head_dim < 1024)
-        d = (defaults){128, 128, 17, 20, 512, 8, 4, shift, false, 0};
+        d = (defaults){128, 128, 17, 20, 512, 8, 4, shift, false, 0, 0, 0};
     return d;
 }
 
 static reel_status read_own(const reel_json *at, defaults *d) {
     static const char *const keys[] = {"width", "height",    "frames",     "steps",
                                        "fps",   "cfg_scale", "flow_shift", "text_length",
-                                       "world", "deblock"};
+                                       "world", "deblock",   "anchor",     "context_noise"};
     reel_status status = reel_json_only(at, keys, sizeof keys / sizeof *keys);
     const struct {
         const char *key;
         int64_t least, most, *out;
-    } whole[] = {{"width", 16, 8192, &d->width},
-                 {"height", 16, 8192, &d->height},
-                 {"frames", 1, 1000000, &d->frames},
-                 {"steps", 1, REEL_MAX_STEPS, &d->steps},
-                 {"text_length", 1, 512, &d->text_length}};
+    } whole[] = {{"width", 16, 8192, &d->width},           {"height", 16, 8192, &d->height},
+                 {"frames", 1, 1000000, &d->frames},       {"steps", 1, REEL_MAX_STEPS, &d->steps},
+                 {"text_length", 1, 512, &d->text_length}, {"anchor", 0, 1000000, &d->anchor}};
     for (size_t i = 0; i < sizeof whole / sizeof *whole && status == REEL_OK; i++)
         status = reel_json_int_or(at, whole[i].key, whole[i].least, whole[i].most, *whole[i].out,
                                   whole[i].out);
@@ -64,6 +64,8 @@ static reel_status read_own(const reel_json *at, defaults *d) {
     if (status == REEL_OK)
         status = reel_json_real_or(at, "flow_shift", 0.01, 100, d->flow_shift, &d->flow_shift);
     if (status == REEL_OK) status = reel_json_real_or(at, "deblock", 0, 1, d->deblock, &d->deblock);
+    if (status == REEL_OK)
+        status = reel_json_real_or(at, "context_noise", 0, 1, d->context_noise, &d->context_noise);
     return status == REEL_OK ? reel_json_bool_or(at, "world", false, &d->of_world) : status;
 }
 
@@ -109,8 +111,8 @@ static reel_status check(reel_env *env, const reel_generate_request *r) {
                  {"flow_shift", r->flow_shift, 0.01, 100, r->flow_shift == 0},
                  {"window", (double)r->window, 1, 1000000, r->window == 0},
                  {"context", (double)r->context, 1, 1000000, r->context == 0},
-                 {"anchor", (double)r->anchor, 1, 1000000, r->anchor == 0},
-                 {"context_noise", r->context_noise, 0, 1, false},
+                 {"anchor", (double)r->anchor, 0, 1000000, r->anchor < 0},
+                 {"context_noise", r->context_noise, 0, 1, r->context_noise < 0},
                  {"seed", (double)r->seed, 0, 0x1p63, false}};
     for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
         if (field[i].unset) continue;
@@ -299,11 +301,13 @@ static reel_status find_spans(reel_env *env, const reel_folder *folder,
     s.most = r->window ? s.window : twice;
     if (!r->window && s.most < latents_in(LEAST_MOST, factor))
         s.most = latents_in(LEAST_MOST, factor);
-    s.anchor = r->anchor ? latents_in(r->anchor, factor) : 0;
     s.context = r->context ? latents_in(r->context, factor) : (s.window + 1) / 3;
     if (s.context < 1) s.context = 1;
+    const int64_t anchor = r->anchor < 0 ? d->anchor : r->anchor;
+    s.anchor = anchor ? latents_in(anchor, factor) : 0;
+    if (r->anchor < 0 && s.context + s.anchor >= s.window) s.anchor = 0; /* nobody asked for it */
     if (!reel_folder_index(folder)->expand_timesteps) {
-        if (r->window || r->context || r->anchor)
+        if (r->window || r->context || r->anchor > 0)
             return reel_fail(env, REEL_E_UNSUPPORTED,
                              "%s: cannot be asked for windows: it takes one noise level for a "
                              "whole video, so nothing of the window before can be kept",
@@ -402,7 +406,7 @@ reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
         settings->boundary = reel_folder_index(folder)->boundary_ratio;
     set_size(folder, request, &d, settings);
     status = find_spans(env, folder, request, &d, &settings->spans);
-    settings->context_noise = request->context_noise;
+    settings->context_noise = request->context_noise < 0 ? d.context_noise : request->context_noise;
     if (status == REEL_OK) status = set_length(env, folder, request, &d, settings);
     if (status == REEL_OK) status = set_sampler(env, folder, request, &d, settings);
     if (status == REEL_OK) status = set_type(env, request, settings);

@@ -101,6 +101,28 @@ static void test_settings_come_from_the_folder_when_nothing_is_said(void **state
     close_rig(&r);
 }
 
+static void test_settings_of_windows_are_the_models_unless_said(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r, "wan-tiny-ti2v", "{\"frames\": 9, \"anchor\": 1, \"context_noise\": 0.25}");
+    const reel_settings *s = resolve(&r); /* of a request that says none */
+    assert_int_equal(s->spans.anchor, 0);
+    assert_true(s->context_noise == 0);
+    r.request.anchor = -1;
+    r.request.context_noise = -1;
+    s = resolve(&r);
+    assert_int_equal(s->spans.anchor, 1);
+    assert_true(s->context_noise == 0.25);
+    r.request.context_noise = 0.5;
+    assert_true(resolve(&r)->context_noise == 0.5);
+    /* the model's own anchor makes room, one that is asked for does not */
+    r.request.window = 5;
+    assert_int_equal(resolve(&r)->spans.anchor, 0);
+    r.request.anchor = 1;
+    refused(&r, "leaves nothing to be made");
+    close_rig(&r);
+}
+
 static void test_settings_of_the_family_hold_where_a_folder_says_nothing(void **state) {
     (void)state;
     rig r;
@@ -240,6 +262,7 @@ static void test_settings_of_a_folder_that_are_nonsense_are_refused(void **state
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_settings_come_from_the_folder_when_nothing_is_said),
+        cmocka_unit_test(test_settings_of_windows_are_the_models_unless_said),
         cmocka_unit_test(test_settings_of_the_family_hold_where_a_folder_says_nothing),
         cmocka_unit_test(test_settings_sizes_are_rounded_and_said),
         cmocka_unit_test(test_settings_sizes_of_the_second_generation_are_multiples_of_32),

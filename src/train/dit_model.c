@@ -135,6 +135,10 @@ static reel_status read_own(reel_dit_trainer *r, const reel_json *own) {
         status = reel_json_real_or(own, "flow_shift", 0.01, 100, u->flow_shift, &u->flow_shift);
     if (status == REEL_OK)
         status = reel_json_real_or(own, "deblock", 0, 1, u->deblock, &u->deblock);
+    if (status == REEL_OK)
+        status = reel_json_int_or(own, "anchor", 0, 1000000, u->anchor, &u->anchor);
+    if (status == REEL_OK)
+        status = reel_json_real_or(own, "context_noise", 0, 1, u->context_noise, &u->context_noise);
     return status == REEL_OK ? reel_json_bool_or(own, "world", false, &r->of_world) : status;
 }
 

@@ -126,6 +126,11 @@ static void write_own(reel_json_out *out, const reel_saved_model *m) {
     write_real(out, "cfg_scale", m->usual.cfg_scale);
     if (m->usual.flow_shift > 0) write_real(out, "flow_shift", m->usual.flow_shift);
     if (m->usual.deblock > 0) write_real(out, "deblock", m->usual.deblock);
+    if (m->usual.context_noise > 0) write_real(out, "context_noise", m->usual.context_noise);
+    if (m->usual.anchor > 0) {
+        reel_json_out_key(out, "anchor");
+        reel_json_out_int(out, m->usual.anchor);
+    }
     if (m->of_world) {
         reel_json_out_key(out, "world");
         reel_json_out_bool(out, true);

@@ -18,6 +18,8 @@ typedef struct reel_saved_usual {
     int64_t steps;
     double cfg_scale, flow_shift; /* flow_shift 0: as its scheduler says */
     double deblock;               /* of its pictures; 0: none */
+    int64_t anchor;               /* of windows, frames; 0: none */
+    double context_noise;         /* of windows */
 } reel_saved_usual;
 
 /* 20 steps, a guidance of 5, three quarters of each step between latent frames taken off: what

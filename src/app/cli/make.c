@@ -163,8 +163,8 @@ static reel_generate_request make_request(const reel_usage *u, const reel_parsed
     r.fps = o->fps;
     r.window = o->window;
     r.context = o->context;
-    r.context_noise = o->context_noise;
-    r.anchor = o->anchor;
+    if (reel_option_given(u, parsed, "context-noise")) r.context_noise = o->context_noise;
+    if (reel_option_given(u, parsed, "anchor")) r.anchor = o->anchor;
     r.steps = o->steps;
     if (reel_option_given(u, parsed, "cfg-scale")) r.cfg_scale = o->cfg_scale;
     r.cfg_rescale = o->cfg_rescale;
