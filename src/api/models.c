@@ -5,10 +5,11 @@
 #include "base/env.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "models/depth/depth.h"
+#include "models/judge/judge.h"
 #include "reel/reel.h"
 #include "zoo/cache.h"
 #include "zoo/create.h"
-#include "zoo/depth.h"
 
 /* ---- describing ---- */
 
@@ -63,7 +64,7 @@ static reel_status tell_part(const reel_folder *folder, reel_component_kind kind
     return status;
 }
 
-/* What is stored of a depth head; its configuration is what its file says, once it was read. */
+/* What is stored of a small part; its configuration is what its file says, once it was read. */
 static reel_status tell_weights(reel_env *env, const char *path, reel_model_part *part) {
     reel_safetensors *file;
     int64_t bytes[REEL_DTYPE_COUNT] = {0};
@@ -84,24 +85,46 @@ static reel_status tell_weights(reel_env *env, const char *path, reel_model_part
     return REEL_OK;
 }
 
-static reel_status tell_depth(reel_env *env, const reel_folder *folder,
-                              reel_model_part_visit *visit, void *context) {
+/* Reads a small part's configuration strictly and writes it again. */
+typedef reel_status pass_config(const reel_json *root, reel_json_out *out);
+
+static reel_status pass_depth(const reel_json *root, reel_json_out *out) {
+    reel_depth_config config;
+    const reel_status status = reel_depth_config_read(root, &config);
+    if (status == REEL_OK) reel_depth_config_write(out, &config);
+    return status;
+}
+
+static reel_status pass_judge(const reel_json *root, reel_json_out *out) {
+    reel_judge_config config;
+    const reel_status status = reel_judge_config_read(root, &config);
+    if (status == REEL_OK) reel_judge_config_write(out, &config);
+    return status;
+}
+
+/* Parts that no pipeline of diffusers has: folders of reel's own beside the others. */
+static const struct {
+    const char *name;
+    pass_config *pass;
+} small_parts[] = {{"depth", pass_depth}, {"judge", pass_judge}};
+
+static reel_status tell_small(reel_env *env, const char *folder, const char *name,
+                              pass_config *pass, reel_model_part_visit *visit, void *context) {
     char path[4096];
     reel_json_doc *doc;
     reel_json_out out;
-    reel_depth_config config;
     int64_t bytes;
-    reel_model_part part = {.name = "depth"};
-    snprintf(path, sizeof path, "%s/depth/config.json", reel_folder_path(folder));
+    reel_model_part part = {.name = name};
+    snprintf(path, sizeof path, "%s/%s/config.json", folder, name);
+    if (reel_path_look(path) != REEL_PATH_FILE) return REEL_OK;
     reel_status status = reel_json_load(env, path, &doc);
     if (status != REEL_OK) return status;
     const reel_json root = reel_json_root(doc);
     reel_json_out_init(&out, env);
-    status = reel_depth_config_read(&root, &config);
+    status = pass(&root, &out);
     if (status == REEL_OK) status = reel_json_string(&root, "_class_name", &part.class_name);
-    if (status == REEL_OK) reel_depth_config_write(&out, &config);
     if (status == REEL_OK) status = reel_json_out_text(&out, &part.config, &bytes);
-    snprintf(path, sizeof path, "%s/depth/model.safetensors", reel_folder_path(folder));
+    snprintf(path, sizeof path, "%s/%s/model.safetensors", folder, name);
     if (status == REEL_OK) status = tell_weights(env, path, &part);
     if (status == REEL_OK) visit(context, &part);
     reel_json_out_deinit(&out);
@@ -122,8 +145,10 @@ reel_status reel_model_describe(reel_env *env, const char *path, reel_model_abou
     for (int kind = 0; part && kind < REEL_COMPONENT_COUNT && status == REEL_OK; kind++)
         if (reel_folder_config(folder, (reel_component_kind)kind))
             status = tell_part(folder, (reel_component_kind)kind, part, context);
-    if (part && status == REEL_OK && reel_folder_has_depth(folder))
-        status = tell_depth(env, folder, part, context);
+    for (size_t i = 0; part && i < sizeof small_parts / sizeof *small_parts; i++)
+        if (status == REEL_OK)
+            status = tell_small(env, reel_folder_path(folder), small_parts[i].name,
+                                small_parts[i].pass, part, context);
     reel_folder_close(&folder);
     return status;
 }
