@@ -124,6 +124,30 @@ static reel_var add_linear_code(reel_nn *nn, const reel_vae_context *c, reel_var
     return reel_concat(nn->tape, parts, 2, CHANNELS);
 }
 
+/* Whether a parameter that nothing trains is zero throughout. */
+static bool is_zero(reel_nn *nn, const char *name) {
+    const reel_param *p = reel_params_find(nn->params, name);
+    if (!p || !p->data || !p->frozen || reel_dtype_bytes(p->dtype) == 0) return false;
+    const uint8_t *byte = p->data;
+    const int64_t n = reel_shape_count(&p->shape) * reel_dtype_bytes(p->dtype);
+    for (int64_t i = 0; i < n; i++)
+        if (byte[i]) return false;
+    return true;
+}
+
+/* An encoder whose last layer has not learned anything yet says nothing beside the linear path, so
+ * nothing of it is computed. Its parameters are known by name at the root alone. */
+static bool is_silent(reel_nn *nn, const reel_wan_vae_config *g) {
+    return g->linear_path && !nn->name[0] && is_zero(nn, "quant_conv.weight") &&
+           is_zero(nn, "quant_conv.bias");
+}
+
+/* [B,f,h,w,2z]: the linear code, and a log variance of 0. */
+static reel_var linear_moments(reel_nn *nn, const reel_vae_context *c, reel_var x) {
+    const reel_pad_attr zeros = {.after = {[CHANNELS] = (int32_t)c->config->z_dim}};
+    return reel_pad(nn->tape, linear_code(nn, c, x), zeros);
+}
+
 /* ---- the model ---- */
 
 reel_var reel_wan_vae_encode_piece(reel_nn *nn, const reel_wan_vae_config *g, reel_var x,
@@ -135,6 +159,7 @@ reel_var reel_wan_vae_encode_piece(reel_nn *nn, const reel_wan_vae_config *g, re
     const int64_t multiple[3] = {p > 0 ? g->in_channels / (p * p) : 0, reel_wan_vae_factor_t(g),
                                  reel_wan_vae_factor_s(g)};
     if (!reel_vae_fits(nn, g, x, "x", multiple, piece)) return 0;
+    if (is_silent(nn, g)) return linear_moments(nn, &c, x);
     const reel_fold_attr fold = reel_vae_patches(g);
     reel_var h = p > 1 ? reel_space_to_depth(nn->tape, &fold, x) : x; /* [B,F,H/p,W/p,in] */
     h = encoder(nn, &c, h);                                           /* [B,f,h,w,2z] */

@@ -162,6 +162,34 @@ static void test_wan_vae_linear_path_codes_patches(void **state) {
     vae_rig_close(&r);
 }
 
+/* A frozen encoder whose last layer is zero is not computed: what would poison it does no harm, and
+ * the moments are those of the linear path, to the byte. One that is trained is computed. */
+static void test_wan_vae_silent_encoder_is_not_computed(void **state) {
+    (void)state;
+    enum { S = 8, Z = 4, N = 2 * 2 * Z };
+    static float x[5 * S * S * 3], moments[3][N];
+    vae_rig r;
+    vae_rig_open(&r, VAE_RIG_LINEAR, REEL_F32, reel_isa_detect(), 2);
+    const reel_shape shape = REEL_SHAPE(1, 5, S, S, 3);
+    reel_param *weight = reel_params_find(r.params, "quant_conv.weight"),
+               *bias = reel_params_find(r.params, "quant_conv.bias");
+    memset(weight->data, 0, (size_t)reel_shape_count(&weight->shape) * sizeof(float));
+    memset(bias->data, 0, (size_t)reel_shape_count(&bias->shape) * sizeof(float));
+    tape_rig_fill(x, 5 * S * S * 3, 8);
+    run_whole(&r, false, shape, x, moments[0]);
+    float *const poison = reel_params_find(r.params, "encoder.conv_in.bias")->data;
+    poison[0] = NAN;
+    run_whole(&r, false, shape, x, moments[1]);
+    assert_true(isnan(moments[1][0]));
+    weight->frozen = bias->frozen = true;
+    run_whole(&r, false, shape, x, moments[2]);
+    assert_memory_equal(moments[0], moments[2], sizeof moments[0]);
+    ((float *)bias->data)[1] = 0.5f;
+    run_whole(&r, false, shape, x, moments[1]);
+    assert_true(isnan(moments[1][0]));
+    vae_rig_close(&r);
+}
+
 /* From 1 element on all of a piece's frames are made one by one, once there are two; from 6400 on
  * those of the largest grids. */
 static void test_wan_vae_stream_gives_the_same_bytes_frame_by_frame(void **state) {
@@ -389,6 +417,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wan_vae_stream_gives_the_bytes_of_the_whole),
         cmocka_unit_test(test_wan_vae_linear_path_codes_patches),
+        cmocka_unit_test(test_wan_vae_silent_encoder_is_not_computed),
         cmocka_unit_test(test_wan_vae_stream_gives_the_same_bytes_frame_by_frame),
         cmocka_unit_test(test_wan_vae_stream_takes_less_frame_by_frame),
         cmocka_unit_test(test_wan_vae_stream_normalises_latents),
