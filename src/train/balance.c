@@ -92,7 +92,8 @@ reel_status reel_balance_text(reel_env *env, reel_learner *l, const reel_balance
     if (!has_columns(gain, b->d) || !has_columns(rows, b->d) ||
         (pooled && !has_columns(pooled, b->d)))
         return reel_fail(env, REEL_E_ARG,
-                         "no text encoder of %lld channels and transformer that reads it",
+                         "balancing texts: got rows of %lld channels, wanted as many as the text "
+                         "encoder's last norm and the transformer's text_embedder have",
                          (long long)b->d);
     double *s = reel_alloc(env, 2 * b->d * (int64_t)sizeof *s, tag);
     if (!s) return REEL_E_NOMEM;

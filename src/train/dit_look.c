@@ -1,4 +1,5 @@
 /* What a run tells of itself: errors on held-out clips, whether captions are read, and samples. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -158,7 +159,7 @@ static reel_status measure_apart(reel_dit_trainer *r, reel_json_out *out) {
                                       r->look.row.n, r->look.row.X, r->t5.d_model};
     double apart;
     const reel_status status = reel_balance_apart(r->env, &texts, &apart);
-    if (status != REEL_OK || texts.n < 2) return status;
+    if (status != REEL_OK || !isfinite(apart)) return status; /* too few texts */
     reel_json_out_key(out, "texts_apart");
     reel_json_out_real(out, apart);
     return REEL_OK;
