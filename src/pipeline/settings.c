@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
-#include "base/path.h"
+#include "zoo/usual.h"
 
 void reel_settings_note(reel_settings *s, const char *format, ...) {
     if (s->n_notes == REEL_MAX_NOTES) return;
@@ -17,75 +16,32 @@ void reel_settings_note(reel_settings *s, const char *format, ...) {
 
 /* ---- what a model is made with when nothing is said ---- */
 
-typedef struct defaults {
-    int64_t width, height, frames, steps, text_length;
-    double fps, cfg_scale, flow_shift;
-    bool of_world;
-    double deblock;
-    int64_t anchor; /* frames, of windows */
-    double context_noise;
-} defaults;
-
 /* Wan 2.1 at 480p; Wan 2.2's 5B, which has 48 channels, at 704p; its pairs, with less guidance in
  * fewer steps; and what a model too small for either can be expected to have been trained on. */
-static defaults of_family(const reel_folder *folder) {
+static reel_usual of_family(const reel_folder *folder) {
     const reel_wan_dit_config *c =
         &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
-    const double shift = reel_folder_scheduler(folder)->shift;
-    defaults d = {832, 480, 81, 50, 512, 16, 5, shift, false, 0, 0, 0};
-    if (reel_wan_dit_takes_picture(c)) d.steps = 40;
+    reel_usual u = {.width = 832, .height = 480, .frames = 81, .fps = 16, .steps = 50};
+    if (reel_wan_dit_takes_picture(c)) u.steps = 40;
+    u.cfg_scale = 5;
     if (reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2)) {
-        d.steps = 40;
-        d.cfg_scale = reel_wan_dit_takes_picture(c) ? 3.5 : 4;
+        u.steps = 40;
+        u.cfg_scale = reel_wan_dit_takes_picture(c) ? 3.5 : 4;
     }
-    if (c->in_channels == 48) d = (defaults){1280, 704, 121, 50, 512, 24, 5, shift, false, 0, 0, 0};
+    if (c->in_channels == 48)
+        u = (reel_usual){
+            .width = 1280, .height = 704, .frames = 121, .fps = 24, .steps = 50, .cfg_scale = 5};
     if (c->num_attention_heads * c->attention_head_dim < 1024)
-        d = (defaults){128, 128, 17, 20, 512, 8, 4, shift, false, 0, 0, 0};
-    return d;
+        u = (reel_usual){
+            .width = 128, .height = 128, .frames = 17, .fps = 8, .steps = 20, .cfg_scale = 4};
+    u.flow_shift = reel_folder_scheduler(folder)->shift;
+    u.text_length = 512;
+    return u;
 }
 
-static reel_status read_own(const reel_json *at, defaults *d) {
-    static const char *const keys[] = {"width", "height",    "frames",     "steps",
-                                       "fps",   "cfg_scale", "flow_shift", "text_length",
-                                       "world", "deblock",   "anchor",     "context_noise"};
-    reel_status status = reel_json_only(at, keys, sizeof keys / sizeof *keys);
-    const struct {
-        const char *key;
-        int64_t least, most, *out;
-    } whole[] = {{"width", 16, 8192, &d->width},           {"height", 16, 8192, &d->height},
-                 {"frames", 1, 1000000, &d->frames},       {"steps", 1, REEL_MAX_STEPS, &d->steps},
-                 {"text_length", 1, 512, &d->text_length}, {"anchor", 0, 1000000, &d->anchor}};
-    for (size_t i = 0; i < sizeof whole / sizeof *whole && status == REEL_OK; i++)
-        status = reel_json_int_or(at, whole[i].key, whole[i].least, whole[i].most, *whole[i].out,
-                                  whole[i].out);
-    if (status == REEL_OK) status = reel_json_real_or(at, "fps", 1, 1000, d->fps, &d->fps);
-    if (status == REEL_OK)
-        status = reel_json_real_or(at, "cfg_scale", 0, 100, d->cfg_scale, &d->cfg_scale);
-    if (status == REEL_OK)
-        status = reel_json_real_or(at, "flow_shift", 0.01, 100, d->flow_shift, &d->flow_shift);
-    if (status == REEL_OK) status = reel_json_real_or(at, "deblock", 0, 1, d->deblock, &d->deblock);
-    if (status == REEL_OK)
-        status = reel_json_real_or(at, "context_noise", 0, 1, d->context_noise, &d->context_noise);
-    return status == REEL_OK ? reel_json_bool_or(at, "world", false, &d->of_world) : status;
-}
-
-/* The object "_reel" of model_index.json, which diffusers passes over. */
-static reel_status of_folder(reel_env *env, const reel_folder *folder, defaults *d) {
-    char path[4096];
-    *d = of_family(folder);
-    const int n = snprintf(path, sizeof path, "%s/model_index.json", reel_folder_path(folder));
-    if (n >= (int)sizeof path || reel_path_look(path) != REEL_PATH_FILE) return REEL_OK;
-    reel_json_doc *doc;
-    reel_status status = reel_json_load(env, path, &doc);
-    if (status != REEL_OK) return status;
-    const reel_json root = reel_json_root(doc);
-    reel_json own;
-    if (reel_json_has(&root, "_reel")) {
-        status = reel_json_object(&root, "_reel", &own);
-        if (status == REEL_OK) status = read_own(&own, d);
-    }
-    reel_json_free(&doc);
-    return status;
+static reel_status of_folder(reel_env *env, const reel_folder *folder, reel_usual *usual) {
+    *usual = of_family(folder);
+    return reel_usual_read(env, reel_folder_path(folder), usual);
 }
 
 /* ---- ranges ---- */
@@ -217,7 +173,7 @@ static int64_t nearest(int64_t x, int64_t unit) {
     return (n ? n : 1) * unit;
 }
 
-static void set_size(const reel_folder *folder, const reel_generate_request *r, const defaults *d,
+static void set_size(const reel_folder *folder, const reel_generate_request *r, const reel_usual *d,
                      reel_settings *s) {
     const reel_wan_dit_config *dit =
         &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
@@ -256,7 +212,8 @@ static void set_fps(double fps, reel_settings *s) {
 }
 
 static reel_status set_length(reel_env *env, const reel_folder *folder,
-                              const reel_generate_request *r, const defaults *d, reel_settings *s) {
+                              const reel_generate_request *r, const reel_usual *d,
+                              reel_settings *s) {
     const reel_wan_dit_config *dit =
         &reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER)->transformer;
     const reel_wan_vae_config *vae = &reel_folder_config(folder, REEL_COMPONENT_VAE)->vae;
@@ -287,7 +244,7 @@ static int64_t latents_in(int64_t frames, int64_t factor) {
 /* What was never asked for in one piece is: twice a model's own length, at least what 65 frames
  * are, comes out better at once than from two windows. */
 static reel_status find_spans(reel_env *env, const reel_folder *folder,
-                              const reel_generate_request *r, const defaults *d,
+                              const reel_generate_request *r, const reel_usual *d,
                               reel_spans *spans) {
     enum { LEAST_MOST = 65 };
     const int64_t factor =
@@ -326,7 +283,7 @@ static reel_status find_spans(reel_env *env, const reel_folder *folder,
 
 reel_status reel_settings_spans(reel_env *env, const reel_folder *folder,
                                 const reel_generate_request *r, reel_spans *spans) {
-    defaults d;
+    reel_usual d;
     reel_status status = check(env, r);
     /* a folder that lacks them fails here; what else is wrong is better said by the task */
     if (status == REEL_OK && (!reel_folder_config(folder, REEL_COMPONENT_VAE) ||
@@ -346,7 +303,7 @@ static reel_solver_type solver_of(const char *word) {
 }
 
 static reel_status set_sampler(reel_env *env, const reel_folder *folder,
-                               const reel_generate_request *r, const defaults *d,
+                               const reel_generate_request *r, const reel_usual *d,
                                reel_settings *s) {
     const reel_scheduler_config *c = reel_folder_scheduler(folder);
     if (!c->flow)
@@ -394,13 +351,13 @@ static reel_status set_type(reel_env *env, const reel_generate_request *r, reel_
 reel_status reel_settings_resolve(reel_env *env, const reel_folder *folder,
                                   const reel_generate_request *request, reel_settings *settings) {
     *settings = (reel_settings){0};
-    defaults d;
+    reel_usual d;
     reel_status status = check(env, request);
     if (status == REEL_OK) status = check_folder(env, folder, request);
     if (status == REEL_OK) status = of_folder(env, folder, &d);
     if (status != REEL_OK) return status;
     settings->text_length = d.text_length;
-    settings->of_world = d.of_world;
+    settings->of_world = d.world;
     settings->deblock = d.deblock;
     if (reel_folder_config(folder, REEL_COMPONENT_TRANSFORMER_2))
         settings->boundary = reel_folder_index(folder)->boundary_ratio;

@@ -13,9 +13,8 @@
 static const char tag[] = "dit look";
 enum { N_LEVELS = 5, SHOWN_FRAMES = 5 };
 static const double levels[N_LEVELS] = {0.2, 0.5, 0.85, 0.95, 0.98};
-/* Where text decides. A clip of n tokens of z channels says n z (1 - t)^2 / t^2 about itself in
- * all: at 0.85 of 80 tokens as much as at 0.94 of 576, which way a car drives among it. */
-enum { BINDING_LEVEL = 4 };
+enum { BINDING_TOKENS = 576 };
+static const double binding_level = 0.98; /* of a clip of that many tokens */
 
 /* ---- errors ---- */
 
@@ -110,6 +109,15 @@ static reel_status swap_caption(reel_dit_trainer *r, int64_t i, int attribute, c
     return status;
 }
 
+/* Where text decides. A clip of n tokens says n (1 - t)^2 / t^2 about itself in all: at 0.98 of 576
+ * tokens as much as at 0.96 of 144, which way a car drives not yet among it. */
+static double level_of_binding(const reel_dit_trainer *r) {
+    const reel_latent_clip c = reel_latents_at(r->held_out, 0);
+    const double n = (double)reel_row_tokens(&r->look.row, &c);
+    const double noise = binding_level / (1 - binding_level) * sqrt(n / BINDING_TOKENS);
+    return noise / (1 + noise);
+}
+
 /* The share of clips whose true caption has the lower error. *n: clips it could be asked of. */
 static reel_status measure_swap(reel_dit_trainer *r, swap_texts *texts, int attribute,
                                 double *errors, double *share, int64_t *n) {
@@ -117,7 +125,7 @@ static reel_status measure_swap(reel_dit_trainer *r, swap_texts *texts, int attr
     bool differs[REEL_DIT_HELD_OUT] = {false};
     double *swapped = errors + r->held_clips;
     for (int round = 0; round < 2; round++) {
-        place_held_out(r, levels[BINDING_LEVEL]);
+        place_held_out(r, level_of_binding(r));
         for (int64_t i = 0; i < row->n; i++) {
             char text[REEL_SOURCE_CAPTION_BYTES], wrong[REEL_SOURCE_CAPTION_BYTES];
             reel_status status = texts(r, i, attribute, text, wrong, &differs[i]);

@@ -1,8 +1,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
-#include "base/path.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "train/dit_state.h"
@@ -119,59 +117,31 @@ static reel_status read_models(reel_dit_trainer *r) {
     return REEL_OK;
 }
 
-/* Of "_reel": rows of text the model was made for, unless the recipe says how many (the encoder's
- * positions are relative, and the transformer's text has none: any number will do), how it is
- * sampled, and whether it knows the world's words alone. */
-static reel_status read_own(reel_dit_trainer *r, const reel_json *own) {
-    reel_saved_usual *u = &r->usual;
-    int64_t text_length;
-    reel_status status =
-        reel_json_int_or(own, "text_length", 1, 4096, r->text_length, &text_length);
-    if (status == REEL_OK && !r->recipe->text.tokens) r->text_length = text_length;
-    if (status == REEL_OK) status = reel_json_int_or(own, "steps", 1, 1000, u->steps, &u->steps);
-    if (status == REEL_OK)
-        status = reel_json_real_or(own, "cfg_scale", 0, 100, u->cfg_scale, &u->cfg_scale);
-    if (status == REEL_OK)
-        status = reel_json_real_or(own, "flow_shift", 0.01, 100, u->flow_shift, &u->flow_shift);
-    if (status == REEL_OK)
-        status = reel_json_real_or(own, "deblock", 0, 1, u->deblock, &u->deblock);
-    if (status == REEL_OK)
-        status = reel_json_int_or(own, "anchor", 0, 1000000, u->anchor, &u->anchor);
-    if (status == REEL_OK)
-        status = reel_json_real_or(own, "context_noise", 0, 1, u->context_noise, &u->context_noise);
-    return status == REEL_OK ? reel_json_bool_or(own, "world", false, &r->of_world) : status;
-}
-
-/* What the folder's model_index.json says for us. */
-static reel_status read_purpose(reel_dit_trainer *r) {
-    char path[REEL_DIT_PATH_BYTES];
-    reel_json_doc *doc;
-    reel_json own;
-    snprintf(path, sizeof path, "%s/model_index.json", r->recipe->dit.init);
-    if (reel_path_look(path) != REEL_PATH_FILE) return REEL_OK;
-    reel_status status = reel_json_load(r->env, path, &doc);
-    if (status != REEL_OK) return status;
-    const reel_json root = reel_json_root(doc);
-    if (reel_json_has(&root, "_reel")) {
-        status = reel_json_object(&root, "_reel", &own);
-        if (status == REEL_OK) status = read_own(r, &own);
-    }
-    reel_json_free(&doc);
+/* How it is sampled when nothing is said. From nothing: 20 steps, a guidance of 5, three quarters
+ * of each step between latent frames taken off, which is what pocket is at its best with. Of a
+ * folder it is what that says. Rows of text are the recipe's where it names a number: the encoder's
+ * positions are relative, and the transformer's text has none. */
+static reel_status find_usual(reel_dit_trainer *r) {
+    const reel_recipe *o = r->recipe;
+    reel_usual *u = &r->usual;
+    *u = (reel_usual){.steps = 20, .cfg_scale = 5, .text_length = 64};
+    u->deblock = o->dit.init[0] ? 0 : 0.75;
+    u->world = !o->dit.init[0];
+    const reel_status status = o->dit.init[0] ? reel_usual_read(r->env, o->dit.init, u) : REEL_OK;
+    if (o->text.tokens) u->text_length = o->text.tokens;
+    r->text_length = u->text_length;
     return status;
 }
 
 /* What the recipe leaves out is the folder's own. */
 static reel_status find_parts(reel_dit_trainer *r) {
     const reel_recipe *o = r->recipe;
-    r->text_length = o->text.tokens ? o->text.tokens : 64;
-    r->usual = reel_saved_usual_default();
-    r->of_world = !o->dit.init[0];
     r->vae = o->dit.vae;
     const char *tokenizer = o->dit.tokenizer;
+    reel_status status = find_usual(r);
+    if (status != REEL_OK) return status;
     if (o->dit.init[0]) {
-        r->usual.deblock = 0; /* but where the folder has it */
-        reel_status status = reel_folder_open(r->env, o->dit.init, &r->folder);
-        if (status == REEL_OK) status = read_purpose(r);
+        status = reel_folder_open(r->env, o->dit.init, &r->folder);
         if (status != REEL_OK) return status;
         if (!r->vae[0]) r->vae = o->dit.init;
         if (!tokenizer[0] && reel_folder_tokenizer(r->folder))
@@ -386,6 +356,12 @@ static reel_status save_model(const reel_dit_trainer *r, reel_params *transforme
                               reel_params *text) {
     char path[REEL_DIT_PATH_BYTES];
     const reel_recipe *o = r->recipe;
+    reel_usual usual = r->usual;
+    usual.width = o->data.bucket[0].width;
+    usual.height = o->data.bucket[0].height;
+    usual.frames = o->data.bucket[0].frames;
+    usual.fps = o->data.fps;
+    usual.world = usual.world && !r->material.clips;
     snprintf(path, sizeof path, "%s/model", r->options->folder);
     return reel_save_model(
         r->env, path,
@@ -398,13 +374,7 @@ static reel_status save_model(const reel_dit_trainer *r, reel_params *transforme
             .tokenizer = r->tokenizer_path,
             .scheduler = scheduler_of(r),
             .expand_timesteps = !r->folder || reel_folder_index(r->folder)->expand_timesteps,
-            .width = o->data.bucket[0].width,
-            .height = o->data.bucket[0].height,
-            .frames = o->data.bucket[0].frames,
-            .fps = o->data.fps,
-            .text_length = r->text_length,
-            .usual = r->usual,
-            .of_world = r->of_world && !r->material.clips});
+            .usual = usual});
 }
 
 reel_status reel_dit_save(void *context, bool at_end) {

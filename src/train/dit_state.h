@@ -35,8 +35,7 @@ typedef struct reel_dit_trainer {
     reel_t5_config t5;
     int64_t z;           /* channels of latents */
     int64_t text_length; /* tokens of a text */
-    reel_saved_usual usual;
-    bool of_world;   /* it was made on the world's clips, or is to be */
+    reel_usual usual;
     const char *vae; /* folder whose vae/ makes the latents */
     char tokenizer_path[REEL_DIT_PATH_BYTES];
     reel_folder *folder; /* training goes on from it; NULL: from nothing */

@@ -97,47 +97,6 @@ static reel_status write_scheduler(reel_env *env, const char *folder,
     return status;
 }
 
-reel_saved_usual reel_saved_usual_default(void) {
-    return (reel_saved_usual){.steps = 20, .cfg_scale = 5, .deblock = 0.75};
-}
-
-static void write_real(reel_json_out *out, const char *key, double value) {
-    reel_json_out_key(out, key);
-    reel_json_out_real(out, value);
-}
-
-/* Reel's own object in the index, which diffusers passes over: sizes to generate when nothing is
- * said, and how many rows of text the transformer knows. */
-static void write_own(reel_json_out *out, const reel_saved_model *m) {
-    const struct {
-        const char *key;
-        int64_t value;
-    } whole[] = {{"width", m->width},
-                 {"height", m->height},
-                 {"frames", m->frames},
-                 {"text_length", m->text_length},
-                 {"steps", m->usual.steps}};
-    reel_json_out_object_begin(out);
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
-        reel_json_out_key(out, whole[i].key);
-        reel_json_out_int(out, whole[i].value);
-    }
-    write_real(out, "fps", m->fps);
-    write_real(out, "cfg_scale", m->usual.cfg_scale);
-    if (m->usual.flow_shift > 0) write_real(out, "flow_shift", m->usual.flow_shift);
-    if (m->usual.deblock > 0) write_real(out, "deblock", m->usual.deblock);
-    if (m->usual.context_noise > 0) write_real(out, "context_noise", m->usual.context_noise);
-    if (m->usual.anchor > 0) {
-        reel_json_out_key(out, "anchor");
-        reel_json_out_int(out, m->usual.anchor);
-    }
-    if (m->of_world) {
-        reel_json_out_key(out, "world");
-        reel_json_out_bool(out, true);
-    }
-    reel_json_out_end(out);
-}
-
 /* The index with that object put behind its last field. */
 static reel_status join(reel_env *env, const char *path, const reel_json_out *index,
                         const reel_json_out *own) {
@@ -171,7 +130,7 @@ static reel_status write_index(reel_env *env, const char *folder, const reel_sav
     reel_json_out_init(&out, env);
     reel_json_out_init(&own, env);
     reel_model_index_write(&out, &index, config, reel_scheduler_class(&m->scheduler));
-    write_own(&own, m);
+    reel_usual_write(&own, &m->usual);
     snprintf(path, sizeof path, "%s/model_index.json", folder);
     const reel_status status = join(env, path, &out, &own);
     reel_json_out_deinit(&out);

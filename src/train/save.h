@@ -8,23 +8,11 @@
 
 #include "train/learner.h"
 #include "zoo/component.h"
+#include "zoo/usual.h"
 
 /* Writes folder/<part>/config.json and the store's weights beside it; <part> is the kind's name. */
 REEL_MUST_USE reel_status reel_save_part(reel_env *env, const char *folder,
                                          const reel_component_config *config, reel_params *params);
-
-/* How a model is sampled when nothing is said. */
-typedef struct reel_saved_usual {
-    int64_t steps;
-    double cfg_scale, flow_shift; /* flow_shift 0: as its scheduler says */
-    double deblock;               /* of its pictures; 0: none */
-    int64_t anchor;               /* of windows, frames; 0: none */
-    double context_noise;         /* of windows */
-} reel_saved_usual;
-
-/* 20 steps, a guidance of 5, three quarters of each step between latent frames taken off: what
- * pocket is at its best with. */
-reel_saved_usual reel_saved_usual_default(void);
 
 /* What is put together to a folder that generates. */
 typedef struct reel_saved_model {
@@ -34,11 +22,7 @@ typedef struct reel_saved_model {
     const char *tokenizer; /* a spiece.model, copied */
     reel_scheduler_config scheduler;
     bool expand_timesteps; /* the transformer takes a noise level for each token */
-    /* what it was trained on, for those who ask for nothing else */
-    int64_t width, height, frames, text_length;
-    double fps;
-    reel_saved_usual usual;
-    bool of_world; /* from nothing, on reel's own world: it knows no more */
+    reel_usual usual;
 } reel_saved_model;
 
 /* Writes all parts, the scheduler's configuration and model_index.json. */

@@ -92,21 +92,21 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     killed_run "$work/dit-killed" $dit
     same_tensors "$work/dit/$last" "$work/dit-killed/$last"
     [ -s "$work/dit/model/model_index.json" ] || complain "no model folder"
-    grep -q '"_reel":{"width":32,"height":32,"frames":5,"text_length":32' \
+    grep -q '"_reel":{"width":32,"height":32,"frames":5,"steps":20,"fps":8.0,' \
         "$work/dit/model/model_index.json" || complain "the folder does not say what it was made for"
     expect 0 "$REEL" info "$work/dit/model"
     grep -q '"swap"' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
     expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
     # what a folder says of itself stays; how much text is seen is the recipe's to say
     says() { grep -qF -- "$2" "$work/$1/model/model_index.json" || complain "$1: its folder does not say $2"; }
-    says dit '"steps":20,"fps":8.0,"cfg_scale":5.0,"deblock":0.75,"world":true}'
+    says dit '"cfg_scale":5.0,"text_length":32,"deblock":0.75,"world":true}'
     cp -r "$work/dit/model" "$work/own"
-    sed -i 's/"_reel":{.*}}/"_reel":{"text_length":24,"steps":7,"cfg_scale":5.5,"flow_shift":2.5,"deblock":0.5}}/' \
+    sed -i 's/"_reel":{.*}}/"_reel":{"text_length":24,"steps":7,"cfg_scale":5.5,"flow_shift":2.5,"deblock":0.5,"context_noise":0.25,"anchor":2}}/' \
         "$work/own/model_index.json"
     expect 0 "$REEL" train $dit --out "$work/said" --set "dit.init=$work/own" --steps 1
-    says said '"text_length":32,"steps":7,"fps":8.0,"cfg_scale":5.5,"flow_shift":2.5,"deblock":0.5}'
+    says said '"steps":7,"fps":8.0,"cfg_scale":5.5,"flow_shift":2.5,"text_length":32,"deblock":0.5,"context_noise":0.25,"anchor":2}'
     expect 0 "$REEL" train $dit --out "$work/unsaid" --set "dit.init=$work/own" --set text.tokens=0 --steps 1
-    says unsaid '"text_length":24,"steps":7'
+    says unsaid '"text_length":24'
     # patches are the folder's, and no recipe makes them others
     expect 0 "$REEL" train $dit --out "$work/small" --set 'dit.patch_size=[1,1,1]' --steps 1
     expect 0 "$REEL" train $dit --out "$work/smaller" --set "dit.init=$work/small/model" --steps 1
