@@ -14,7 +14,7 @@
 
 static const reel_bucket buckets[2] = {{16, 8, 3, 1}, {8, 16, 5, 1}};
 enum { GROUP = REEL_SOURCE_GROUP };
-static const reel_world_source world = {3, REEL_SOURCE_TRAIN, 8};
+static const reel_world_source world = {.seed = 3, .split = REEL_SOURCE_TRAIN, .fps = 8};
 
 /* The latent of a position is its first pixel, in one channel; counts its calls. */
 typedef struct counter {

@@ -16,12 +16,18 @@ _Static_assert((int)REEL_SOURCE_TRAIN == (int)REEL_SPLIT_TRAIN &&
                    (int)REEL_SOURCE_CAPTION_BYTES >= (int)REEL_CAPTION_BYTES,
                "data/source.h repeats world's values");
 
+static bool is_drill(const reel_world_source *source, int64_t index) {
+    return source->drills > 0 && (double)reel_rng_uniform(source->seed, reel_rng_stream("drill"),
+                                                          (uint64_t)index) < source->drills;
+}
+
 static reel_status scene_of(reel_env *env, const reel_world_source *source, int64_t index,
                             const reel_bucket *size, reel_scene *scene) {
     reel_scene_options options = reel_scene_options_default();
     options.seed = source->seed;
     options.index = (uint64_t)index;
     options.split = (reel_split)source->split;
+    options.drill = is_drill(source, index);
     /* an image shows a moment of a clip of the default length */
     if (size->frames > 1) options.duration_s = (float)(size->frames - 1) / source->fps;
     return reel_scene_sample(env, &options, scene);
@@ -74,6 +80,7 @@ reel_status reel_world_source_caption(reel_env *env, const reel_world_source *so
     reel_caption_request request = reel_caption_request_default();
     request.language = chinese ? REEL_CHINESE : REEL_ENGLISH;
     request.variant = variant;
+    if (is_drill(source, index)) request.length = REEL_CAPTION_LONG;
     reel_scene_caption(&scene, &request, text, REEL_CAPTION_BYTES, NULL);
     return REEL_OK;
 }

@@ -24,6 +24,8 @@ typedef struct reel_world_source {
     uint64_t seed;
     reel_source_split split;
     float fps;
+    double drills; /* share of clips that are lessons in directions (reel_scene_options), which
+                      captions then tell in full */
 } reel_world_source;
 
 /* The pixels of clip `index`: u8 [F,H,W,3]. Runs over the threads of env. */

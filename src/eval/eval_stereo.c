@@ -103,7 +103,8 @@ static reel_status take_memory(stereo *s) {
 
 static reel_status measure(stereo *s) {
     reel_eval *e = s->e;
-    const reel_world_source held = {e->o->seed, REEL_SOURCE_VALIDATION, (float)e->o->fps};
+    const reel_world_source held = {
+        .seed = e->o->seed, .split = REEL_SOURCE_VALIDATION, .fps = (float)e->o->fps};
     const int64_t n = reel_eval_fewer(e);
     reel_status status = take_memory(s);
     s->gain =

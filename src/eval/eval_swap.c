@@ -53,7 +53,9 @@ static reel_status report(const swap *s) {
 
 reel_status reel_eval_swap(reel_eval *e) {
     const int64_t n = reel_eval_fewer(e);
-    swap s = {.e = e, .held = {e->o->seed, REEL_SOURCE_VALIDATION, (float)e->o->fps}};
+    swap s = {
+        .e = e,
+        .held = {.seed = e->o->seed, .split = REEL_SOURCE_VALIDATION, .fps = (float)e->o->fps}};
     s.latents =
         reel_alloc(e->env, reel_eval_model_latents(e->model) * (int64_t)sizeof(float), "eval");
     reel_status status = s.latents ? REEL_OK : REEL_E_NOMEM;

@@ -70,7 +70,8 @@ static reel_status report(reel_eval *e, const sums *s, int64_t n) {
 }
 
 reel_status reel_eval_vae(reel_eval *e) {
-    const reel_world_source held = {e->o->seed, REEL_SOURCE_VALIDATION, (float)e->o->fps};
+    const reel_world_source held = {
+        .seed = e->o->seed, .split = REEL_SOURCE_VALIDATION, .fps = (float)e->o->fps};
     const int64_t n = reel_eval_fewer(e);
     float *latents =
         reel_alloc(e->env, reel_eval_model_latents(e->model) * (int64_t)sizeof *latents, "eval");

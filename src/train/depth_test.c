@@ -78,7 +78,7 @@ static reel_status keep(void *context, int64_t first, int64_t n, const float *ne
 static double error_of(reel_env *env, const reel_kernel_table *table, const char *path) {
     static uint8_t rgb[3 * FRAMES * N];
     static float truth[FRAMES * N], said[FRAMES * N];
-    const reel_world_source source = {1, REEL_SOURCE_TRAIN, 8};
+    const reel_world_source source = {.seed = 1, .split = REEL_SOURCE_TRAIN, .fps = 8};
     reel_clip_encoder *encoder;
     reel_folder *folder;
     reel_depth_model *model;
@@ -171,7 +171,7 @@ static void test_nearness_says_where_the_second_eye_sees(void **state) {
     enum { S = 64 };
     static uint8_t rgb[2][3 * S * S];
     static float nearness[S * S];
-    const reel_world_source source = {1, REEL_SOURCE_TRAIN, 8};
+    const reel_world_source source = {.seed = 1, .split = REEL_SOURCE_TRAIN, .fps = 8};
     const reel_bucket one = {S, S, 1, 1};
     reel_env *env = op_test_env(1);
     double still = 0, moved = 0;

@@ -103,14 +103,16 @@ static reel_status open_latents(reel_dit_trainer *r) {
     const reel_recipe *o = r->recipe;
     const reel_material *m = &r->material;
     char folder[REEL_DIT_PATH_BYTES - 16], held[REEL_DIT_PATH_BYTES], key[128];
+    char drills[32] = "";
     snprintf(folder, sizeof folder, "%s%s", o->data.cache[0] ? o->data.cache : r->options->folder,
              o->data.cache[0] ? "" : "/latents");
     snprintf(held, sizeof held, "%s/held-out", folder);
+    if (o->data.drills > 0) snprintf(drills, sizeof drills, " drills %g", o->data.drills);
     if (m->clips) /* names of their files say the rest */
         snprintf(key, sizeof key, "%s clips", reel_clip_encoder_key(r->encoder));
     else
-        snprintf(key, sizeof key, "%s seed %lld fps %g", reel_clip_encoder_key(r->encoder),
-                 (long long)o->data.seed, o->data.fps);
+        snprintf(key, sizeof key, "%s seed %lld fps %g%s", reel_clip_encoder_key(r->encoder),
+                 (long long)o->data.seed, o->data.fps, drills);
     const reel_latents_encoder e = reel_clip_encoder_latents(r->encoder);
     reel_status status = reel_latents_open(r->env, folder, key, &m->train, o->data.bucket,
                                            o->data.n_buckets, &e, &r->latents);

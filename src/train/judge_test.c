@@ -80,7 +80,7 @@ static void flip(uint8_t *rgb) {
  * mirror. */
 static double remembered(reel_env *env, const reel_kernel_table *table, const char *folder) {
     static uint8_t rgb[FRAMES * SIDE * SIDE * 3];
-    const reel_world_source source = {1, REEL_SOURCE_HELDOUT_PAIRS, 8};
+    const reel_world_source source = {.seed = 1, .split = REEL_SOURCE_HELDOUT_PAIRS, .fps = 8};
     reel_judge_model *model;
     int n = 0, right = 0;
     assert_int_equal(reel_judge_open(env, table, folder, &model), REEL_OK);

@@ -151,9 +151,16 @@ reel_status reel_material_open(reel_env *env, const reel_run_options *options, c
                                int64_t held_bucket, reel_material *m) {
     const reel_recipe *o = options->recipe;
     *m = (reel_material){0};
+    if (o->data.clips.n > 0 && o->data.drills > 0)
+        return reel_fail(env, REEL_E_ARG,
+                         "data.drills: got %g, but only the world's clips can be lessons, and "
+                         "data.clips names others",
+                         o->data.drills);
     if (o->data.clips.n > 0) return open_own(env, options, kind, held_bucket, m);
-    m->world = (reel_world_source){(uint64_t)o->data.seed, REEL_SOURCE_TRAIN, (float)o->data.fps};
+    m->world = (reel_world_source){(uint64_t)o->data.seed, REEL_SOURCE_TRAIN, (float)o->data.fps,
+                                   o->data.drills};
     m->held_world = m->world;
+    m->held_world.drills = 0;
     m->held_world.split = REEL_SOURCE_VALIDATION;
     m->train = reel_source_of_world(&m->world);
     m->held = reel_source_of_world(&m->held_world);

@@ -65,6 +65,7 @@ typedef struct reel_recipe {
         int64_t pool_start; /* of them, before the first step */
         double fresh;       /* new clips for each step, on the average, until the pool is full
                                (dit) or for ever, replacing the oldest (vae) */
+        double drills;      /* share of the world's clips that teach directions (data/source.h) */
         int64_t validation; /* held-out clips that are measured */
         char cache[REEL_RECIPE_TEXT]; /* folder of cached latents; "": inside the run folder */
         reel_recipe_paths clips; /* folders, .tar files, videos; none: the world (data/clips.h) */

@@ -210,6 +210,17 @@ static void complete_count(reel_attributes *a, reel_draw *draw) {
     a->n_objects = drawn < least ? least : drawn;
 }
 
+void reel_rules_drill(reel_attributes *a, reel_draw *draw) {
+    int heads[REEL_MOTION_COUNT], n = 0;
+    for (int m = 0; m < REEL_MOTION_COUNT; m++)
+        if (reel_motion_heads((reel_motion)m)) heads[n++] = m;
+    a->n_objects = 1;
+    const bool camera = reel_draw_below(draw, 2);
+    const int move = camera ? 1 + reel_draw_below(draw, REEL_CAMERA_COUNT - 1) : REEL_CAMERA_STILL;
+    reel_attributes_set(a, REEL_ATTRIBUTE_CAMERA, 0, move);
+    if (!camera) reel_attributes_set(a, REEL_ATTRIBUTE_MOTION, 0, heads[reel_draw_below(draw, n)]);
+}
+
 bool reel_rules_complete(reel_attributes *a, reel_draw *draw) {
     static const reel_attribute then[] = {REEL_ATTRIBUTE_MOTION,   REEL_ATTRIBUTE_KIND,
                                           REEL_ATTRIBUTE_SIZE,     REEL_ATTRIBUTE_COLOR,

@@ -51,6 +51,7 @@ reel_status reel_scene_sample(reel_env *env, const reel_scene_options *options, 
         reel_draw draw = begin(options, i);
         reel_attributes attributes = reel_attributes_any();
         attributes.n_objects = options->n_objects;
+        if (options->drill) reel_rules_drill(&attributes, &draw);
         if (!reel_rules_complete(&attributes, &draw)) continue;
         if (!reel_split_admits(options->split, &attributes)) {
             if (options->split == REEL_SPLIT_TRAIN) continue;

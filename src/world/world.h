@@ -247,6 +247,8 @@ typedef struct reel_scene_options {
     reel_split split;
     float duration_s; /* of the clip, (frames - 1) / fps, in [0.1,60]; 2 */
     int n_objects;    /* 1..3; 0: one in two thirds of scenes, else two or three */
+    bool drill; /* a lesson in directions: one object, and the camera moves or the object heads
+                   somewhere under a still one; n_objects is not looked at */
 } reel_scene_options;
 
 reel_scene_options reel_scene_options_default(void);

@@ -1,0 +1,83 @@
+/* The world as a source: lessons in directions among its clips, told in full. */
+#include "data/source.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "data/questions.h"
+#include "support/op_check.h"
+#include "world/understand.h"
+
+enum { N_CLIPS = 200 };
+static const reel_bucket size = {64, 64, 33, 1};
+
+/* Whether the text says where the camera goes, or under a still one where the object does. */
+static bool tells_direction(const reel_attributes *truth, const char *text) {
+    const reel_attribute what =
+        truth->camera == REEL_CAMERA_STILL ? REEL_ATTRIBUTE_HEADING : REEL_ATTRIBUTE_CAMERA;
+    reel_understood u;
+    reel_prompt_understand(text, (int64_t)strlen(text), &u);
+    const int value = reel_attributes_get(truth, what, 0);
+    return value > 0 && reel_attributes_get(&u.attributes, what, 0) == value;
+}
+
+/* Of N_CLIPS, those with one object that have a direction, which four captions in English and four
+ * in Chinese tell. */
+static int lessons(reel_env *env, double drills) {
+    const reel_world_source source = {
+        .seed = 5, .split = REEL_SOURCE_TRAIN, .fps = 8, .drills = drills};
+    int n = 0;
+    for (int64_t i = 0; i < N_CLIPS; i++) {
+        reel_attributes a;
+        assert_int_equal(reel_world_source_truth(env, &source, i, &size, &a), REEL_OK);
+        bool told = a.n_objects == 1;
+        for (uint64_t v = 0; v < 8 && told; v++) {
+            char text[REEL_SOURCE_CAPTION_BYTES];
+            assert_int_equal(reel_world_source_caption(env, &source, i, &size, v % 2 == 1,
+                                                       v * 0x9e3779b97f4a7c15u, text),
+                             REEL_OK);
+            told = tells_direction(&a, text);
+        }
+        n += told;
+    }
+    return n;
+}
+
+static void test_source_drills_are_told_in_full(void **state) {
+    (void)state;
+    reel_env *env = op_test_env(1);
+    const int none = lessons(env, 0);
+    assert_in_range(none, 0, N_CLIPS / 10); /* some happen to be */
+    assert_int_equal(lessons(env, 1), N_CLIPS);
+    assert_in_range(lessons(env, 0.5), N_CLIPS * 4 / 10, N_CLIPS * 6 / 10);
+    reel_env_free(&env);
+}
+
+static void test_source_other_clips_stay_what_they_are(void **state) {
+    (void)state;
+    reel_env *env = op_test_env(1);
+    const reel_world_source plain = {.seed = 5, .split = REEL_SOURCE_TRAIN, .fps = 8};
+    reel_world_source half = plain;
+    half.drills = 0.5;
+    int same = 0;
+    for (int64_t i = 0; i < N_CLIPS; i++) {
+        reel_attributes a, b;
+        assert_int_equal(reel_world_source_truth(env, &plain, i, &size, &a), REEL_OK);
+        assert_int_equal(reel_world_source_truth(env, &half, i, &size, &b), REEL_OK);
+        same += memcmp(&a, &b, sizeof a) == 0;
+    }
+    assert_in_range(same, N_CLIPS * 4 / 10, N_CLIPS * 6 / 10);
+    reel_env_free(&env);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_source_drills_are_told_in_full),
+        cmocka_unit_test(test_source_other_clips_stay_what_they_are),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
