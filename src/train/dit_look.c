@@ -11,7 +11,7 @@
 #include "train/dit_state.h"
 
 static const char tag[] = "dit look";
-enum { N_LEVELS = 5, SHOWN_FRAMES = 5 };
+enum { N_LEVELS = 5, SHOWN_FRAMES = 5, MOST_SWAPS = 32 /* the world has 12 */ };
 static const double levels[N_LEVELS] = {0.2, 0.5, 0.85, 0.95, 0.98};
 enum { BINDING_TOKENS = 576 };
 static const double binding_level = 0.98; /* of a clip of that many tokens */
@@ -118,12 +118,24 @@ static double level_of_binding(const reel_dit_trainer *r) {
     return noise / (1 + noise);
 }
 
-/* The share of clips whose true caption has the lower error. *n: clips it could be asked of. */
+typedef struct swapped {
+    double share; /* of clips whose true caption has the lower error */
+    double apart; /* of the rows of both captions, the mean over clips of those furthest apart */
+    int64_t n;    /* clips it could be asked of */
+} swapped;
+
+static reel_balance_texts said(const reel_dit_trainer *r) {
+    return (reel_balance_texts){reel_program_data(r->look.program, r->look.said), r->look.row.n,
+                                r->look.row.X, r->t5.d_model};
+}
+
+/* room: errors [2,clips], then rows [clips,X,d] of what the true captions said. */
 static reel_status measure_swap(reel_dit_trainer *r, swap_texts *texts, int attribute,
-                                double *errors, double *share, int64_t *n) {
+                                double *errors, float *rows, swapped *result) {
     reel_row *row = &r->look.row;
     bool differs[REEL_DIT_HELD_OUT] = {false};
-    double *swapped = errors + r->held_clips;
+    double *wrongly = errors + r->held_clips;
+    const int64_t X = row->X, d = r->t5.d_model;
     for (int round = 0; round < 2; round++) {
         place_held_out(r, level_of_binding(r));
         for (int64_t i = 0; i < row->n; i++) {
@@ -133,38 +145,52 @@ static reel_status measure_swap(reel_dit_trainer *r, swap_texts *texts, int attr
                 status = reel_dit_set_caption(r, row, i, round && differs[i] ? wrong : text);
             if (status != REEL_OK) return status;
         }
-        const reel_status status = measure(r, round ? swapped : errors);
+        const reel_status status = measure(r, round ? wrongly : errors);
         if (status != REEL_OK) return status;
+        if (!round) memcpy(rows, said(r).rows, (size_t)(row->n * X * d) * sizeof *rows);
     }
-    int64_t right = 0;
-    *n = 0;
+    *result = (swapped){0};
     for (int64_t i = 0; i < row->n; i++) {
-        *n += differs[i];
-        right += differs[i] && errors[i] < swapped[i];
+        if (!differs[i]) continue;
+        result->n++;
+        result->share += errors[i] < wrongly[i];
+        result->apart += reel_balance_furthest(rows + i * X * d, said(r).rows + i * X * d, X, d);
     }
-    *share = *n ? (double)right / (double)*n : 0;
+    if (result->n) result->share /= (double)result->n;
+    if (result->n) result->apart /= (double)result->n;
     return REEL_OK;
+}
+
+static void write_swaps(const reel_dit_trainer *r, const swapped *each, int n, reel_json_out *out) {
+    for (int k = 0; k < 2; k++) {
+        reel_json_out_key(out, k ? "words_apart" : "swap");
+        reel_json_out_object_begin(out);
+        for (int a = 0; a < n && a < MOST_SWAPS; a++) {
+            if (each[a].n == 0) continue;
+            reel_json_out_key(out, r->material.clips ? "caption" : reel_world_source_attribute(a));
+            reel_json_out_real(out, k ? each[a].apart : each[a].share);
+        }
+        reel_json_out_end(out);
+    }
 }
 
 static reel_status measure_swaps(reel_dit_trainer *r, double *errors, reel_json_out *out) {
     const bool own = r->material.clips != NULL;
     const int n_kinds = own ? 1 : reel_world_source_attributes();
-    reel_status status = REEL_OK;
-    for (int a = 0; a < n_kinds && status == REEL_OK; a++) {
-        double share;
-        int64_t n;
-        status = measure_swap(r, own ? swap_caption : swap_attribute, a, errors, &share, &n);
-        if (status != REEL_OK || n == 0) continue;
-        reel_json_out_key(out, own ? "caption" : reel_world_source_attribute(a));
-        reel_json_out_real(out, share);
-    }
+    swapped each[MOST_SWAPS] = {{0}};
+    const reel_balance_texts t = said(r);
+    float *rows = reel_alloc(r->env, t.n * t.X * t.d * (int64_t)sizeof *rows, tag);
+    reel_status status = rows ? REEL_OK : REEL_E_NOMEM;
+    for (int a = 0; a < n_kinds && a < MOST_SWAPS && status == REEL_OK; a++)
+        status = measure_swap(r, own ? swap_caption : swap_attribute, a, errors, rows, &each[a]);
+    reel_free(r->env, rows);
+    write_swaps(r, each, n_kinds, out);
     return status;
 }
 
 /* How far apart the captions of the last look were to the transformer. */
 static reel_status measure_apart(reel_dit_trainer *r, reel_json_out *out) {
-    const reel_balance_texts texts = {reel_program_data(r->look.program, r->look.said),
-                                      r->look.row.n, r->look.row.X, r->t5.d_model};
+    const reel_balance_texts texts = said(r);
     double apart;
     const reel_status status = reel_balance_apart(r->env, &texts, &apart);
     if (status != REEL_OK || !isfinite(apart)) return status; /* too few texts */
@@ -179,10 +205,7 @@ reel_status reel_dit_validate(void *context, reel_json_out *out) {
     reel_status status = errors ? reel_learner_refresh_average(r->learner) : REEL_E_NOMEM;
     if (status == REEL_OK) status = measure_levels(r, errors, out);
     if (status == REEL_OK) status = measure_apart(r, out);
-    reel_json_out_key(out, "swap");
-    reel_json_out_object_begin(out);
     if (status == REEL_OK) status = measure_swaps(r, errors, out);
-    reel_json_out_end(out);
     reel_json_out_key(out, "clips_cached");
     reel_json_out_int(out, reel_latents_count(r->latents));
     reel_free(r->env, errors);

@@ -11,16 +11,16 @@
 #include "train/vae.h"
 #include "train/vocabulary.h"
 
-enum { PATH_BYTES = 4096, MOST_RECIPE_BYTES = 1 << 20, N_STAGES = 4 };
-enum { TOKENIZER, VAE, DECODER, DIT };
-static const char *const stages[N_STAGES] = {"tokenizer", "vae", "decoder", "dit"};
+enum { PATH_BYTES = 4096, MOST_RECIPE_BYTES = 1 << 20, N_STAGES = 5 };
+enum { TOKENIZER, VAE, DECODER, WORDS, DIT };
+static const char *const stages[N_STAGES] = {"tokenizer", "vae", "decoder", "words", "dit"};
 
 typedef struct pocket {
     reel_env *env;
     const reel_kernel_table *table;
     const reel_run_options *options;
     const reel_pocket_changes *changes;
-    char recipe[N_STAGES][PATH_BYTES]; /* files */
+    char recipe[N_STAGES][PATH_BYTES]; /* files; words may have none, "" */
     double began_s;
 } pocket;
 
@@ -59,10 +59,11 @@ static reel_status read_stages(pocket *p, const char *path) {
     reel_status status = reel_json_load(p->env, path, &doc);
     if (status != REEL_OK) return status;
     const reel_json root = reel_json_root(doc);
-    static const char *const known[] = {"about", "tokenizer", "vae", "decoder", "dit"};
+    static const char *const known[] = {"about", "tokenizer", "vae", "decoder", "words", "dit"};
     status = reel_json_only(&root, known, sizeof known / sizeof *known);
     for (int i = 0; i < N_STAGES && status == REEL_OK; i++) {
         const char *name;
+        if (i == WORDS && !reel_json_has(&root, stages[i])) continue;
         status = reel_json_string(&root, stages[i], &name);
         if (status == REEL_OK) beside(path, name, p->recipe[i]);
     }
@@ -75,14 +76,16 @@ static reel_status read_stages(pocket *p, const char *path) {
 /* What a stage takes from those before it. */
 static reel_status connect(pocket *p, int stage, reel_recipe *r) {
     const char *folder = p->options->folder;
+    const bool transformer = stage == WORDS || stage == DIT;
     const struct {
         char *field;
         const char *name;
         bool used;
     } wire[] = {{r->vae.init, "vae", stage == DECODER},
-                {r->dit.vae, "vae", stage == DIT},
-                {r->dit.decoder, "decoder", stage == DIT},
-                {r->dit.tokenizer, "tokenizer/spiece.model", stage == DIT}};
+                {r->dit.vae, "vae", transformer},
+                {r->dit.decoder, "decoder", transformer},
+                {r->dit.tokenizer, "tokenizer/spiece.model", transformer},
+                {r->dit.init, "words/model", stage == DIT && p->recipe[WORDS][0]}};
     for (size_t i = 0; i < sizeof wire / sizeof *wire; i++) {
         if (!wire[i].used) continue;
         memset(wire[i].field, 0, REEL_RECIPE_TEXT);
@@ -104,6 +107,7 @@ static reel_status train_tokenizer(pocket *p, const reel_run_options *options) {
 static reel_status run_stage(pocket *p, int stage, bool *stopped) {
     reel_recipe recipe;
     char folder[PATH_BYTES];
+    if (!p->recipe[stage][0]) return REEL_OK;
     reel_status status = reel_recipe_load(p->env, p->recipe[stage], p->changes, &recipe);
     if (status == REEL_OK) status = connect(p, stage, &recipe);
     if (status != REEL_OK) return status;
@@ -117,7 +121,7 @@ static reel_status run_stage(pocket *p, int stage, bool *stopped) {
         if (*stopped) return REEL_OK;
     }
     if (stage == TOKENIZER) return train_tokenizer(p, &options);
-    if (stage == DIT) return reel_train_dit(p->env, p->table, &options, stopped);
+    if (stage == WORDS || stage == DIT) return reel_train_dit(p->env, p->table, &options, stopped);
     return reel_train_vae(p->env, p->table, &options, stage == DECODER, stopped);
 }
 

@@ -215,7 +215,7 @@ void reel_rules_drill(reel_attributes *a, reel_draw *draw) {
     for (int m = 0; m < REEL_MOTION_COUNT; m++)
         if (reel_motion_heads((reel_motion)m)) heads[n++] = m;
     a->n_objects = 1;
-    const bool camera = reel_draw_below(draw, 2);
+    const bool camera = reel_draw_below(draw, 3) > 0;
     const int move = camera ? 1 + reel_draw_below(draw, REEL_CAMERA_COUNT - 1) : REEL_CAMERA_STILL;
     reel_attributes_set(a, REEL_ATTRIBUTE_CAMERA, 0, move);
     if (!camera) reel_attributes_set(a, REEL_ATTRIBUTE_MOTION, 0, heads[reel_draw_below(draw, n)]);

@@ -96,6 +96,8 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
         "$work/dit/model/model_index.json" || complain "the folder does not say what it was made for"
     expect 0 "$REEL" info "$work/dit/model"
     grep -q '"swap"' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
+    grep -q '"words_apart":{"kind":[0-9.]*,.*"camera":' "$work/dit/metrics.jsonl" ||
+        complain "validations do not say how far words are apart"
     expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
     # what a folder says of itself stays; how much text is seen is the recipe's to say
     says() { grep -qF -- "$2" "$work/$1/model/model_index.json" || complain "$1: its folder does not say $2"; }
@@ -148,6 +150,14 @@ if [ -e "$work/tokenizer/spiece.model" ]; then
     expect 0 "$REEL" train pocket --config "$work/pocket.json" --out "$work/pocket" --steps 2
     [ "$before" = "$(cksum "$work"/pocket/*/metrics.jsonl)" ] || complain "what was done was done again"
     grep -q "<svg" "$work/pocket/vae/report.html" || complain "the report has no curves"
+    [ ! -e "$work/pocket/words" ] || complain "a stage was run that the recipe does not name"
+    # with a stage of small clips before: the transformer goes on from what it has learned there
+    sed 's/"dit"/"words": "recipe.json", "dit"/' "$work/pocket.json" >"$work/words.json"
+    expect 0 "$REEL" train pocket --config "$work/words.json" --out "$work/pocket-words" --steps 2
+    grep -q '"init": *"[^"]*/pocket-words/words/model"' "$work/pocket-words/dit/recipe.json" ||
+        complain "the transformer did not go on from the words"
+    grep -q '"world":true' "$work/pocket-words/dit/model/model_index.json" ||
+        complain "the model does not say that it knows the world alone"
 fi
 
 # what is refused

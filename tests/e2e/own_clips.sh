@@ -80,6 +80,7 @@ wait $pid 2>/dev/null
 expect 0 "$REEL" train $dit --clips "$work/clips" --out "$work/killed"
 same_tensors "$work/dit/$last" "$work/killed/$last"
 grep -q '"swap":{"caption":' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
+grep -q '"words_apart":{"caption":[0-9]' "$work/dit/metrics.jsonl" || complain "no word is told from another"
 n=$(find "$work/dit/samples" -name 'step-0000000006-*.png' | wc -l)
 [ "$n" -ge 1 ] || complain "no samples are shown"
 grep -q "<figcaption>[^<]* test card\|<figcaption>stripes of\|<figcaption>bars" "$work/dit/report.html" ||
