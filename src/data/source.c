@@ -16,6 +16,10 @@ _Static_assert((int)REEL_SOURCE_TRAIN == (int)REEL_SPLIT_TRAIN &&
                    (int)REEL_SOURCE_CAPTION_BYTES >= (int)REEL_CAPTION_BYTES,
                "data/source.h repeats world's values");
 
+bool reel_world_source_drill_on(reel_world_source *source, const char *names) {
+    return reel_drills_parse(names, &source->drill_on);
+}
+
 static bool is_drill(const reel_world_source *source, int64_t index) {
     return source->drills > 0 && (double)reel_rng_uniform(source->seed, reel_rng_stream("drill"),
                                                           (uint64_t)index) < source->drills;
@@ -27,7 +31,8 @@ static reel_status scene_of(reel_env *env, const reel_world_source *source, int6
     options.seed = source->seed;
     options.index = (uint64_t)index;
     options.split = (reel_split)source->split;
-    options.drill = is_drill(source, index);
+    if (is_drill(source, index))
+        options.drill = source->drill_on ? source->drill_on : (unsigned)REEL_DRILL_ALL;
     /* an image shows a moment of a clip of the default length */
     if (size->frames > 1) options.duration_s = (float)(size->frames - 1) / source->fps;
     return reel_scene_sample(env, &options, scene);

@@ -24,9 +24,12 @@ typedef struct reel_world_source {
     uint64_t seed;
     reel_source_split split;
     float fps;
-    double drills; /* share of clips that are lessons in directions (reel_scene_options), which
-                      captions then tell in full */
+    double drills;     /* share of clips that are lessons in directions, told in full */
+    unsigned drill_on; /* what about: a set of reel_drill, 0: all (world/world.h) */
 } reel_world_source;
+
+/* Sets drill_on from names (reel_drills_parse). False when a name is none. */
+bool reel_world_source_drill_on(reel_world_source *source, const char *names);
 
 /* The pixels of clip `index`: u8 [F,H,W,3]. Runs over the threads of env. */
 REEL_MUST_USE reel_status reel_world_source_clip(reel_env *env, const reel_world_source *source,

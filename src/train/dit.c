@@ -107,7 +107,8 @@ static reel_status open_latents(reel_dit_trainer *r) {
     snprintf(folder, sizeof folder, "%s%s", o->data.cache[0] ? o->data.cache : r->options->folder,
              o->data.cache[0] ? "" : "/latents");
     snprintf(held, sizeof held, "%s/held-out", folder);
-    if (o->data.drills > 0) snprintf(drills, sizeof drills, " drills %g", o->data.drills);
+    if (o->data.drills > 0)
+        snprintf(drills, sizeof drills, " drills %g of %02x", o->data.drills, m->world.drill_on);
     if (m->clips) /* names of their files say the rest */
         snprintf(key, sizeof key, "%s clips", reel_clip_encoder_key(r->encoder));
     else

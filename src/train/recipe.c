@@ -69,6 +69,7 @@ static const field fields[] = {
     WHOLE(data, pool_start, 1, 1e8),
     REAL(data, fresh, 0, 1e6),
     REAL(data, drills, 0, 1),
+    TEXT(data, drill_on),
     WHOLE(data, validation, 1, 4096),
     TEXT(data, cache),
     {"data", "clips", FIELD_PATHS, IN(data, clips), 0, 0, false},

@@ -66,8 +66,9 @@ typedef struct reel_recipe {
         double fresh;       /* new clips for each step, on the average, until the pool is full
                                (dit) or for ever, replacing the oldest (vae) */
         double drills;      /* share of the world's clips that teach directions (data/source.h) */
-        int64_t validation; /* held-out clips that are measured */
-        char cache[REEL_RECIPE_TEXT]; /* folder of cached latents; "": inside the run folder */
+        char drill_on[REEL_RECIPE_TEXT]; /* which; "": all (reel_drills_parse) */
+        int64_t validation;              /* held-out clips that are measured */
+        char cache[REEL_RECIPE_TEXT];    /* folder of cached latents; "": inside the run folder */
         reel_recipe_paths clips; /* folders, .tar files, videos; none: the world (data/clips.h) */
     } data;
     struct {

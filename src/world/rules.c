@@ -1,5 +1,7 @@
 #include "world/rules.h"
 
+#include <string.h>
+
 #include <stdio.h>
 
 #include "world/kinds.h"
@@ -210,15 +212,42 @@ static void complete_count(reel_attributes *a, reel_draw *draw) {
     a->n_objects = drawn < least ? least : drawn;
 }
 
-void reel_rules_drill(reel_attributes *a, reel_draw *draw) {
-    int heads[REEL_MOTION_COUNT], n = 0;
+static const struct drill {
+    const char *name;
+    int move; /* the first of two, or REEL_CAMERA_STILL */
+} drills[] = {{"pan", REEL_CAMERA_PAN_LEFT},     {"tilt", REEL_CAMERA_TILT_UP},
+              {"zoom", REEL_CAMERA_ZOOM_IN},     {"dolly", REEL_CAMERA_DOLLY_IN},
+              {"orbit", REEL_CAMERA_ORBIT_LEFT}, {"heading", REEL_CAMERA_STILL}};
+enum { N_DRILLS = sizeof drills / sizeof *drills };
+
+bool reel_drills_parse(const char *names, unsigned *set) {
+    static const char between[] = ", ";
+    *set = 0;
+    while (*(names += strspn(names, between))) {
+        const size_t n = strcspn(names, between);
+        int i = 0;
+        while (i < N_DRILLS && (strlen(drills[i].name) != n || memcmp(names, drills[i].name, n)))
+            i++;
+        if (i == N_DRILLS) return false;
+        *set |= 1u << i;
+        names += n;
+    }
+    if (!*set) *set = REEL_DRILL_ALL;
+    return true;
+}
+
+void reel_rules_drill(reel_attributes *a, unsigned set, reel_draw *draw) {
+    int about[N_DRILLS], heads[REEL_MOTION_COUNT], n_about = 0, n_heads = 0;
+    for (int i = 0; i < N_DRILLS; i++)
+        if (set >> i & 1u) about[n_about++] = i;
     for (int m = 0; m < REEL_MOTION_COUNT; m++)
-        if (reel_motion_heads((reel_motion)m)) heads[n++] = m;
+        if (reel_motion_heads((reel_motion)m)) heads[n_heads++] = m;
+    const int move = drills[about[reel_draw_below(draw, n_about)]].move;
+    const int way = reel_draw_below(draw, 2);
     a->n_objects = 1;
-    const bool camera = reel_draw_below(draw, 3) > 0;
-    const int move = camera ? 1 + reel_draw_below(draw, REEL_CAMERA_COUNT - 1) : REEL_CAMERA_STILL;
-    reel_attributes_set(a, REEL_ATTRIBUTE_CAMERA, 0, move);
-    if (!camera) reel_attributes_set(a, REEL_ATTRIBUTE_MOTION, 0, heads[reel_draw_below(draw, n)]);
+    reel_attributes_set(a, REEL_ATTRIBUTE_CAMERA, 0, move == REEL_CAMERA_STILL ? move : move + way);
+    if (move == REEL_CAMERA_STILL)
+        reel_attributes_set(a, REEL_ATTRIBUTE_MOTION, 0, heads[reel_draw_below(draw, n_heads)]);
 }
 
 bool reel_rules_complete(reel_attributes *a, reel_draw *draw) {

@@ -26,9 +26,8 @@ static inline float reel_draw_sign(reel_draw *d) {
 /* Draws everything that is open. False when the draws ran into a corner: draw again. */
 bool reel_rules_complete(reel_attributes *attributes, reel_draw *draw);
 
-/* Gives open attributes a direction: one object, and two times in three any move of the camera,
- * else any motion that heads somewhere, the camera still. */
-void reel_rules_drill(reel_attributes *attributes, reel_draw *draw);
+/* Gives open attributes one object and a direction, of a set of reel_drill that is not empty. */
+void reel_rules_drill(reel_attributes *attributes, unsigned set, reel_draw *draw);
 
 /* Changes complete attributes of the training world so that they belong to another split, where
  * that can be done by color alone. */

@@ -22,6 +22,9 @@ static reel_status check_options(reel_env *env, const reel_scene_options *o) {
     if (o->n_objects < 0 || o->n_objects > REEL_WORLD_MAX_OBJECTS)
         return reel_fail(env, REEL_E_ARG, "world: got %d objects, wanted 0 to %d", o->n_objects,
                          REEL_WORLD_MAX_OBJECTS);
+    if (o->drill > REEL_DRILL_ALL)
+        return reel_fail(env, REEL_E_ARG, "world: got drills %u, wanted a set within %u", o->drill,
+                         (unsigned)REEL_DRILL_ALL);
     if ((int)o->split < 0 || o->split >= REEL_SPLIT_COUNT)
         return reel_fail(env, REEL_E_ARG, "world: got split %d, wanted 0 to %d", (int)o->split,
                          REEL_SPLIT_COUNT - 1);
@@ -51,7 +54,7 @@ reel_status reel_scene_sample(reel_env *env, const reel_scene_options *options, 
         reel_draw draw = begin(options, i);
         reel_attributes attributes = reel_attributes_any();
         attributes.n_objects = options->n_objects;
-        if (options->drill) reel_rules_drill(&attributes, &draw);
+        if (options->drill) reel_rules_drill(&attributes, options->drill, &draw);
         if (!reel_rules_complete(&attributes, &draw)) continue;
         if (!reel_split_admits(options->split, &attributes)) {
             if (options->split == REEL_SPLIT_TRAIN) continue;

@@ -102,29 +102,55 @@ static void test_scene_splits_hold_out_what_they_say(void **state) {
     }
 }
 
-static void test_scene_drills_go_somewhere(void **state) {
-    int camera[REEL_CAMERA_COUNT] = {0}, heads[REEL_HEADING_COUNT] = {0};
+/* Drills of a set: how often the camera moves each way and, where it is still, the object. */
+static void count_drills(reel_env *env, unsigned set, int *camera, int *heads) {
+    memset(camera, 0, REEL_CAMERA_COUNT * sizeof *camera);
+    memset(heads, 0, REEL_HEADING_COUNT * sizeof *heads);
     for (uint64_t i = 0; i < N_SCENES; i++) {
         reel_scene_options o = reel_scene_options_default();
         o.index = i;
-        o.drill = true;
+        o.drill = set;
         o.n_objects = 3; /* not looked at */
         reel_scene scene;
-        assert_int_equal(reel_scene_sample(*state, &o, &scene), REEL_OK);
+        assert_int_equal(reel_scene_sample(env, &o, &scene), REEL_OK);
         const reel_attributes a = reel_scene_attributes(&scene);
-        const int way = reel_attributes_get(&a, REEL_ATTRIBUTE_HEADING, 0);
         assert_int_equal(scene.n_objects, 1);
         assert_true(reel_split_admits(REEL_SPLIT_TRAIN, &a));
-        if (a.camera == REEL_CAMERA_STILL) assert_int_not_equal(way, REEL_HEADING_NONE);
         camera[(int)a.camera]++;
-        if (a.camera == REEL_CAMERA_STILL) heads[way]++;
+        if (a.camera == REEL_CAMERA_STILL)
+            heads[reel_attributes_get(&a, REEL_ATTRIBUTE_HEADING, 0)]++;
     }
-    /* 27 of each of ten moves and 67 of each way are awaited, the deviations being 5 and 7.5 */
+}
+
+static void test_scene_drills_go_somewhere(void **state) {
+    int camera[REEL_CAMERA_COUNT], heads[REEL_HEADING_COUNT];
+    count_drills(*state, REEL_DRILL_ALL, camera, heads);
+    /* each way of each is awaited 33 times of 400, the deviation being 5.5 */
     for (int k = 1; k < REEL_CAMERA_COUNT; k++)
-        assert_in_range(camera[k], 8, 48);
-    assert_in_range(camera[REEL_CAMERA_STILL], 95, 175);
-    assert_in_range(heads[REEL_HEADING_LEFT], 37, 97);
-    assert_in_range(heads[REEL_HEADING_RIGHT], 37, 97);
+        assert_in_range(camera[k], 12, 56);
+    assert_int_equal(heads[REEL_HEADING_NONE], 0);
+    assert_in_range(heads[REEL_HEADING_LEFT], 12, 56);
+    assert_in_range(heads[REEL_HEADING_RIGHT], 12, 56);
+
+    count_drills(*state, REEL_DRILL_ZOOM | REEL_DRILL_HEADING, camera, heads);
+    assert_in_range(camera[REEL_CAMERA_ZOOM_IN], 60, 140);
+    assert_in_range(camera[REEL_CAMERA_ZOOM_OUT], 60, 140);
+    assert_int_equal(camera[REEL_CAMERA_ZOOM_IN] + camera[REEL_CAMERA_ZOOM_OUT] +
+                         heads[REEL_HEADING_LEFT] + heads[REEL_HEADING_RIGHT],
+                     N_SCENES);
+}
+
+static void test_scene_drills_by_name(void **state) {
+    (void)state;
+    unsigned set;
+    assert_true(reel_drills_parse("", &set));
+    assert_int_equal(set, REEL_DRILL_ALL);
+    assert_true(reel_drills_parse("pan, orbit heading,", &set));
+    assert_int_equal(set, REEL_DRILL_PAN | REEL_DRILL_ORBIT | REEL_DRILL_HEADING);
+    assert_true(reel_drills_parse("tilt,zoom,dolly", &set));
+    assert_int_equal(set, REEL_DRILL_TILT | REEL_DRILL_ZOOM | REEL_DRILL_DOLLY);
+    assert_false(reel_drills_parse("pan,zoo", &set));
+    assert_false(reel_drills_parse("pans", &set));
 }
 
 static void test_split_holds_out_one_pair_of_each_kind(void **state) {
@@ -268,6 +294,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_scene_draws_hold_every_value, begin, end),
         cmocka_unit_test_setup_teardown(test_scene_splits_hold_out_what_they_say, begin, end),
         cmocka_unit_test(test_scene_drills_go_somewhere),
+        cmocka_unit_test(test_scene_drills_by_name),
         cmocka_unit_test(test_split_holds_out_one_pair_of_each_kind),
         cmocka_unit_test(test_split_prompts_are_possible_and_held_out),
         cmocka_unit_test_setup_teardown(test_scene_what_falls_has_constant_acceleration, begin,
