@@ -11,16 +11,23 @@
 #include "train/vae.h"
 #include "train/vocabulary.h"
 
-enum { PATH_BYTES = 4096, MOST_RECIPE_BYTES = 1 << 20, N_STAGES = 5 };
-enum { TOKENIZER, VAE, DECODER, WORDS, DIT };
-static const char *const stages[N_STAGES] = {"tokenizer", "vae", "decoder", "words", "dit"};
+enum { PATH_BYTES = 4096, MOST_RECIPE_BYTES = 1 << 20, MOST_STAGES = 16 };
+typedef enum stage_kind { TOKENIZER, VAE, DECODER, WORDS, DIT, N_KINDS } stage_kind;
+static const char *const kinds[N_KINDS] = {"tokenizer", "vae", "decoder", "words", "dit"};
+
+typedef struct stage {
+    stage_kind kind;
+    char name[24]; /* of its folder */
+    char recipe[PATH_BYTES];
+} stage;
 
 typedef struct pocket {
     reel_env *env;
     const reel_kernel_table *table;
     const reel_run_options *options;
     const reel_pocket_changes *changes;
-    char recipe[N_STAGES][PATH_BYTES]; /* files; words may have none, "" */
+    stage stage[MOST_STAGES];
+    int n_stages;
     double began_s;
 } pocket;
 
@@ -51,6 +58,33 @@ static void beside(const char *path, const char *name, char out[PATH_BYTES]) {
     snprintf(out, PATH_BYTES, "%.*s%s", n, path, name);
 }
 
+/* One more stage, of a recipe beside `path`; number 0: the only one of its kind. */
+static void add_stage(pocket *p, stage_kind kind, int number, const char *path,
+                      const char *recipe) {
+    stage *s = &p->stage[p->n_stages++];
+    s->kind = kind;
+    snprintf(s->name, sizeof s->name, number ? "%s-%u" : "%s", kinds[kind], (unsigned)number % 100);
+    beside(path, recipe, s->recipe);
+}
+
+/* "words" lists recipes, or is not there. */
+static reel_status read_words(pocket *p, const reel_json *root, const char *path) {
+    reel_json list;
+    if (!reel_json_has(root, kinds[WORDS])) return REEL_OK;
+    reel_status status = reel_json_array(root, kinds[WORDS], &list);
+    const int64_t n = status == REEL_OK ? reel_json_count(&list) : 0, most = MOST_STAGES - N_KINDS;
+    if (n > most)
+        return reel_fail(p->env, REEL_E_FORMAT, "%s: words has %lld recipes, wanted at most %lld",
+                         path, (long long)n, (long long)most);
+    for (int i = 0; i < n && status == REEL_OK; i++) {
+        char name[512];
+        const reel_json item = reel_json_item(&list, i);
+        status = reel_json_words(&item, name, sizeof name);
+        if (status == REEL_OK) add_stage(p, WORDS, i + 1, path, name);
+    }
+    return status;
+}
+
 static reel_status read_stages(pocket *p, const char *path) {
     reel_json_doc *doc;
     if (!path)
@@ -61,11 +95,14 @@ static reel_status read_stages(pocket *p, const char *path) {
     const reel_json root = reel_json_root(doc);
     static const char *const known[] = {"about", "tokenizer", "vae", "decoder", "words", "dit"};
     status = reel_json_only(&root, known, sizeof known / sizeof *known);
-    for (int i = 0; i < N_STAGES && status == REEL_OK; i++) {
+    for (int k = 0; k < N_KINDS && status == REEL_OK; k++) {
         const char *name;
-        if (i == WORDS && !reel_json_has(&root, stages[i])) continue;
-        status = reel_json_string(&root, stages[i], &name);
-        if (status == REEL_OK) beside(path, name, p->recipe[i]);
+        if (k == WORDS) {
+            status = read_words(p, &root, path);
+            continue;
+        }
+        status = reel_json_string(&root, kinds[k], &name);
+        if (status == REEL_OK) add_stage(p, (stage_kind)k, 0, path, name);
     }
     reel_json_free(&doc);
     return status;
@@ -74,18 +111,21 @@ static reel_status read_stages(pocket *p, const char *path) {
 /* ---- the stages ---- */
 
 /* What a stage takes from those before it. */
-static reel_status connect(pocket *p, int stage, reel_recipe *r) {
+static reel_status connect(pocket *p, int number, reel_recipe *r) {
     const char *folder = p->options->folder;
-    const bool transformer = stage == WORDS || stage == DIT;
+    const stage *s = &p->stage[number], *before = number ? s - 1 : NULL;
+    const bool transformer = s->kind == WORDS || s->kind == DIT;
+    char init[64] = "";
+    if (before && before->kind == WORDS) snprintf(init, sizeof init, "%s/model", before->name);
     const struct {
         char *field;
         const char *name;
         bool used;
-    } wire[] = {{r->vae.init, "vae", stage == DECODER},
+    } wire[] = {{r->vae.init, "vae", s->kind == DECODER},
                 {r->dit.vae, "vae", transformer},
                 {r->dit.decoder, "decoder", transformer},
                 {r->dit.tokenizer, "tokenizer/spiece.model", transformer},
-                {r->dit.init, "words/model", stage == DIT && p->recipe[WORDS][0]}};
+                {r->dit.init, init, init[0] != 0}};
     for (size_t i = 0; i < sizeof wire / sizeof *wire; i++) {
         if (!wire[i].used) continue;
         memset(wire[i].field, 0, REEL_RECIPE_TEXT);
@@ -104,14 +144,14 @@ static reel_status train_tokenizer(pocket *p, const reel_run_options *options) {
     return reel_path_exists(path) ? REEL_OK : reel_train_vocabulary(p->env, options);
 }
 
-static reel_status run_stage(pocket *p, int stage, bool *stopped) {
+static reel_status run_stage(pocket *p, int number, bool *stopped) {
+    const stage *s = &p->stage[number];
     reel_recipe recipe;
     char folder[PATH_BYTES];
-    if (!p->recipe[stage][0]) return REEL_OK;
-    reel_status status = reel_recipe_load(p->env, p->recipe[stage], p->changes, &recipe);
-    if (status == REEL_OK) status = connect(p, stage, &recipe);
+    reel_status status = reel_recipe_load(p->env, s->recipe, p->changes, &recipe);
+    if (status == REEL_OK) status = connect(p, number, &recipe);
     if (status != REEL_OK) return status;
-    snprintf(folder, sizeof folder, "%s/%s", p->options->folder, stages[stage]);
+    snprintf(folder, sizeof folder, "%s/%s", p->options->folder, s->name);
     reel_run_options options = *p->options;
     options.folder = folder;
     options.recipe = &recipe;
@@ -120,9 +160,10 @@ static reel_status run_stage(pocket *p, int stage, bool *stopped) {
         *stopped = options.minutes <= 0;
         if (*stopped) return REEL_OK;
     }
-    if (stage == TOKENIZER) return train_tokenizer(p, &options);
-    if (stage == WORDS || stage == DIT) return reel_train_dit(p->env, p->table, &options, stopped);
-    return reel_train_vae(p->env, p->table, &options, stage == DECODER, stopped);
+    if (s->kind == TOKENIZER) return train_tokenizer(p, &options);
+    if (s->kind == WORDS || s->kind == DIT)
+        return reel_train_dit(p->env, p->table, &options, stopped);
+    return reel_train_vae(p->env, p->table, &options, s->kind == DECODER, stopped);
 }
 
 reel_status reel_train_pocket(reel_env *env, const reel_kernel_table *table,
@@ -136,7 +177,7 @@ reel_status reel_train_pocket(reel_env *env, const reel_kernel_table *table,
     p->changes = changes;
     p->began_s = reel_clock_s();
     reel_status status = read_stages(p, path);
-    for (int i = 0; i < N_STAGES && status == REEL_OK && !*stopped; i++)
+    for (int i = 0; i < p->n_stages && status == REEL_OK && !*stopped; i++)
         status = run_stage(p, i, stopped);
     reel_free(env, p);
     return status;

@@ -1,11 +1,11 @@
 /* The whole of a small model from nothing: tokenizer, autoencoder, its decoder once more on noised
  * latents, transformer with its text encoder; what comes out is a folder that generates.
  *
- * A recipe of recipes: {"tokenizer": FILE, "vae": FILE, "decoder": FILE, "words": FILE, "dit":
- * FILE}, the files looked for beside it. Words, which may be left out, is a dit as well, of small
- * clips: what words mean is learned there for a quarter of the price, and dit goes on from it. Each
- * stage is a run in a folder of its own below the whole's and goes on where it was; those that are
- * done are passed over.
+ * A recipe of recipes: {"tokenizer": FILE, "vae": FILE, "decoder": FILE, "words": [FILE, ...],
+ * "dit": FILE}, the files looked for beside it. Words, which may be left out, are dits as well, of
+ * small clips: what words mean is learned there for a quarter of the price, each goes on from the
+ * one before, and dit from the last. Each stage is a run in a folder of its own below the whole's
+ * (words-1, ...) and goes on where it was; those that are done are passed over.
  */
 #ifndef REEL_TRAIN_POCKET_H
 #define REEL_TRAIN_POCKET_H

@@ -150,12 +150,17 @@ if [ -e "$work/tokenizer/spiece.model" ]; then
     expect 0 "$REEL" train pocket --config "$work/pocket.json" --out "$work/pocket" --steps 2
     [ "$before" = "$(cksum "$work"/pocket/*/metrics.jsonl)" ] || complain "what was done was done again"
     grep -q "<svg" "$work/pocket/vae/report.html" || complain "the report has no curves"
-    [ ! -e "$work/pocket/words" ] || complain "a stage was run that the recipe does not name"
-    # with a stage of small clips before: the transformer goes on from what it has learned there
-    sed 's/"dit"/"words": "recipe.json", "dit"/' "$work/pocket.json" >"$work/words.json"
+    [ ! -e "$work/pocket/words-1" ] || complain "a stage was run that the recipe does not name"
+    # with stages of small clips before: the transformer goes on from what it has learned there
+    sed 's/"dit"/"words": ["recipe.json", "recipe.json"], "dit"/' "$work/pocket.json" >"$work/words.json"
     expect 0 "$REEL" train pocket --config "$work/words.json" --out "$work/pocket-words" --steps 2
-    grep -q '"init": *"[^"]*/pocket-words/words/model"' "$work/pocket-words/dit/recipe.json" ||
-        complain "the transformer did not go on from the words"
+    for pair in words-2:words-1 dit:words-2; do
+        grep -q "\"init\": *\"[^\"]*/pocket-words/${pair#*:}/model\"" "$work/pocket-words/${pair%:*}/recipe.json" ||
+            complain "${pair%:*} did not go on from ${pair#*:}"
+    done
+    sed 's/"dit"/"words": "recipe.json", "dit"/' "$work/pocket.json" >"$work/words.json"
+    expect 1 "$REEL" train pocket --config "$work/words.json" --out "$work/x" --steps 2
+    err_has "words"
     grep -q '"world":true' "$work/pocket-words/dit/model/model_index.json" ||
         complain "the model does not say that it knows the world alone"
 fi
