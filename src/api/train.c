@@ -8,6 +8,7 @@
 #include "train/dit.h"
 #include "train/judge.h"
 #include "train/pocket.h"
+#include "train/text.h"
 #include "train/vae.h"
 #include "train/vocabulary.h"
 
@@ -54,10 +55,12 @@ static reel_status train(reel_env *env, const reel_kernel_table *table, const re
     if (strcmp(o->kind, "dit") == 0) return reel_train_dit(env, table, run, stopped);
     if (strcmp(o->kind, "judge") == 0) return reel_train_judge(env, table, run, stopped);
     if (strcmp(o->kind, "depth") == 0) return reel_train_depth(env, table, run, stopped);
+    if (strcmp(o->kind, "text") == 0) return reel_train_text(env, table, run, stopped);
     if (strcmp(o->kind, "tokenizer") == 0) return reel_train_vocabulary(env, run);
     return reel_fail(
         env, REEL_E_ARG,
-        "got '%s' to train, wanted vae, decoder, dit, judge, depth, tokenizer or pocket", o->kind);
+        "got '%s' to train, wanted vae, decoder, text, dit, judge, depth, tokenizer or pocket",
+        o->kind);
 }
 
 reel_status reel_train(reel_env *env, const reel_train_options *o, int *stopped) {

@@ -127,6 +127,7 @@ static const field fields[] = {
     WHOLE(text, num_heads, 1, 1024),
     WHOLE(text, num_layers, 1, 1024),
     WHOLE(text, tokens, 0, 4096),
+    TEXT(text, init),
     WHOLE(tokenizer, vocabulary, 32, 1 << 20),
     WHOLE(tokenizer, captions, 1, 1e8),
     LIST(judge, channels, 1, 4096),

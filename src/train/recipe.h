@@ -112,6 +112,8 @@ typedef struct reel_recipe {
     struct {
         int64_t d_model, d_kv, d_ff, num_heads, num_layers;
         int64_t tokens; /* of a text that the transformer sees; 0: as init says, or 64 */
+        char init[REEL_RECIPE_TEXT]; /* folder whose text_encoder/ the weights start from; "": none
+                                      */
     } text;
     struct {
         int64_t vocabulary, captions;

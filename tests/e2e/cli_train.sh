@@ -168,7 +168,7 @@ fi
 # what is refused
 expect 2 "$REEL" train
 expect 1 "$REEL" train nothing $recipe --out "$work/x"
-err_has "wanted vae, decoder, dit, judge, depth, tokenizer or pocket"
+err_has "wanted vae, decoder, text, dit, judge, depth, tokenizer or pocket"
 expect 1 "$REEL" train vae $recipe --out "$work/x" --set vae.depth=3
 err_has 'unknown field "depth", wanted one of: base_dim'
 expect 1 "$REEL" train vae $recipe --out "$work/vae" --set vae.z_dim=5

@@ -92,7 +92,7 @@ static const reel_option options[] = {
 
 static const reel_usage usage = {
     .command = "train",
-    .summary = "Train a model: vae, decoder, dit, judge, depth, tokenizer, or pocket for all",
+    .summary = "Train a model: vae, decoder, text, dit, judge, depth, tokenizer, or pocket for all",
     .operands = "WHAT",
     .min_operands = 1,
     .max_operands = 1,
