@@ -218,6 +218,25 @@ static reel_status check_patch(const reel_dit_trainer *r) {
                      "dit.patch_size must be [1,p,p]: rows of tokens are cut that way");
 }
 
+/* The text encoder is another folder's, where the recipe says so. */
+static reel_status read_text(reel_dit_trainer *r) {
+    const char *folder = r->recipe->text.init;
+    reel_component_config config;
+    if (!folder[0]) return REEL_OK;
+    const reel_status status =
+        reel_read_part_config(r->env, folder, REEL_COMPONENT_TEXT_ENCODER, &config);
+    if (status != REEL_OK) return status;
+    r->t5 = config.text_encoder;
+    if (!r->folder) r->dit.text_dim = r->t5.d_model;
+    if (r->t5.d_model == r->dit.text_dim && r->t5.vocab_size >= reel_tokenizer_size(r->tokenizer))
+        return REEL_OK;
+    return reel_fail(r->env, REEL_E_ARG,
+                     "text.init: %s gives %lld numbers for each of %lld pieces, the transformer "
+                     "takes %lld and the tokenizer has %lld",
+                     folder, (long long)r->t5.d_model, (long long)r->t5.vocab_size,
+                     (long long)r->dit.text_dim, (long long)reel_tokenizer_size(r->tokenizer));
+}
+
 reel_status reel_dit_open_models(reel_dit_trainer *r) {
     reel_status status = open_parts(r);
     if (status == REEL_OK) status = set_objective(r);
@@ -226,6 +245,7 @@ reel_status reel_dit_open_models(reel_dit_trainer *r) {
         status = read_models(r);
     else
         set_models(r);
+    if (status == REEL_OK) status = read_text(r);
     if (status == REEL_OK) status = check_patch(r);
     if (status != REEL_OK) return status;
     r->buckets = reel_calloc(r->env, r->text_length * r->text_length, sizeof *r->buckets, tag);
@@ -312,7 +332,10 @@ reel_status reel_dit_open_learner(reel_dit_trainer *r) {
     if (status == REEL_OK) status = reel_learner_declare(r->learner, record_look, &r->look);
     if (status == REEL_OK && r->folder)
         status = load(r, REEL_COMPONENT_TRANSFORMER, "transformer.");
-    if (status == REEL_OK && r->folder)
+    if (status == REEL_OK && r->recipe->text.init[0])
+        status = reel_load_part(r->env, r->recipe->text.init, REEL_COMPONENT_TEXT_ENCODER,
+                                "text_encoder.", r->learner, NULL);
+    else if (status == REEL_OK && r->folder)
         status = load(r, REEL_COMPONENT_TEXT_ENCODER, "text_encoder.");
     if (status == REEL_OK && r->folder) turn_output(r);
     if (status == REEL_OK) status = reel_learner_begin(r->learner, (uint64_t)r->recipe->run.seed);

@@ -8,12 +8,13 @@
 #include "base/folder.h"
 #include "base/json.h"
 #include "train/dit.h"
+#include "train/text.h"
 #include "train/vae.h"
 #include "train/vocabulary.h"
 
 enum { PATH_BYTES = 4096, MOST_RECIPE_BYTES = 1 << 20, MOST_STAGES = 16 };
-typedef enum stage_kind { TOKENIZER, VAE, DECODER, WORDS, DIT, N_KINDS } stage_kind;
-static const char *const kinds[N_KINDS] = {"tokenizer", "vae", "decoder", "words", "dit"};
+typedef enum stage_kind { TOKENIZER, TEXT, VAE, DECODER, WORDS, DIT, N_KINDS } stage_kind;
+static const char *const kinds[N_KINDS] = {"tokenizer", "text", "vae", "decoder", "words", "dit"};
 
 typedef struct stage {
     stage_kind kind;
@@ -93,7 +94,8 @@ static reel_status read_stages(pocket *p, const char *path) {
     reel_status status = reel_json_load(p->env, path, &doc);
     if (status != REEL_OK) return status;
     const reel_json root = reel_json_root(doc);
-    static const char *const known[] = {"about", "tokenizer", "vae", "decoder", "words", "dit"};
+    static const char *const known[] = {"about",   "tokenizer", "text", "vae",
+                                        "decoder", "words",     "dit"};
     status = reel_json_only(&root, known, sizeof known / sizeof *known);
     for (int k = 0; k < N_KINDS && status == REEL_OK; k++) {
         const char *name;
@@ -101,6 +103,7 @@ static reel_status read_stages(pocket *p, const char *path) {
             status = read_words(p, &root, path);
             continue;
         }
+        if (k == TEXT && !reel_json_has(&root, kinds[k])) continue;
         status = reel_json_string(&root, kinds[k], &name);
         if (status == REEL_OK) add_stage(p, (stage_kind)k, 0, path, name);
     }
@@ -115,6 +118,7 @@ static reel_status connect(pocket *p, int number, reel_recipe *r) {
     const char *folder = p->options->folder;
     const stage *s = &p->stage[number], *before = number ? s - 1 : NULL;
     const bool transformer = s->kind == WORDS || s->kind == DIT;
+    const bool has_text = p->n_stages > TEXT && p->stage[TEXT].kind == TEXT;
     char init[64] = "";
     if (before && before->kind == WORDS) snprintf(init, sizeof init, "%s/model", before->name);
     const struct {
@@ -124,7 +128,8 @@ static reel_status connect(pocket *p, int number, reel_recipe *r) {
     } wire[] = {{r->vae.init, "vae", s->kind == DECODER},
                 {r->dit.vae, "vae", transformer},
                 {r->dit.decoder, "decoder", transformer},
-                {r->dit.tokenizer, "tokenizer/spiece.model", transformer},
+                {r->dit.tokenizer, "tokenizer/spiece.model", transformer || s->kind == TEXT},
+                {r->text.init, "text", transformer && has_text && !init[0]},
                 {r->dit.init, init, init[0] != 0}};
     for (size_t i = 0; i < sizeof wire / sizeof *wire; i++) {
         if (!wire[i].used) continue;
@@ -161,6 +166,7 @@ static reel_status run_stage(pocket *p, int number, bool *stopped) {
         if (*stopped) return REEL_OK;
     }
     if (s->kind == TOKENIZER) return train_tokenizer(p, &options);
+    if (s->kind == TEXT) return reel_train_text(p->env, p->table, &options, stopped);
     if (s->kind == WORDS || s->kind == DIT)
         return reel_train_dit(p->env, p->table, &options, stopped);
     return reel_train_vae(p->env, p->table, &options, s->kind == DECODER, stopped);

@@ -1,11 +1,12 @@
-/* The whole of a small model from nothing: tokenizer, autoencoder, its decoder once more on noised
- * latents, transformer with its text encoder; what comes out is a folder that generates.
+/* The whole of a small model from nothing: tokenizer, text encoder, autoencoder, its decoder once
+ * more on noised latents, transformer; what comes out is a folder that generates.
  *
- * A recipe of recipes: {"tokenizer": FILE, "vae": FILE, "decoder": FILE, "words": [FILE, ...],
- * "dit": FILE}, the files looked for beside it. Words, which may be left out, are dits as well, of
- * small clips: what words mean is learned there for a quarter of the price, each goes on from the
- * one before, and dit from the last. Each stage is a run in a folder of its own below the whole's
- * (words-1, ...) and goes on where it was; those that are done are passed over.
+ * A recipe of recipes: {"tokenizer": FILE, "text": FILE, "vae": FILE, "decoder": FILE,
+ * "words": [FILE, ...], "dit": FILE}, the files looked for beside it. Text may be left out: then
+ * the first transformer makes its text encoder. So may words, which are dits of small clips: what
+ * words mean is learned there for a quarter of the price, each goes on from the one before, and dit
+ * from the last. Each stage is a run in a folder of its own below the whole's (words-1, ...) and
+ * goes on where it was; those that are done are passed over.
  */
 #ifndef REEL_TRAIN_POCKET_H
 #define REEL_TRAIN_POCKET_H

@@ -109,6 +109,29 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     says said '"steps":7,"fps":8.0,"cfg_scale":5.5,"flow_shift":2.5,"text_length":32,"deblock":0.5,"context_noise":0.25,"anchor":2}'
     expect 0 "$REEL" train $dit --out "$work/unsaid" --set "dit.init=$work/own" --set text.tokens=0 --steps 1
     says unsaid '"text_length":24'
+    # a text encoder alone learns what captions say (four skies: a quarter is chance), and a
+    # transformer goes on from it
+    text="text $recipe --set dit.tokenizer=$work/tokenizer/spiece.model"
+    expect 0 "$REEL" train $text --out "$work/text"
+    killed_run "$work/text-killed" $text
+    same_tensors "$work/text/$last" "$work/text-killed/$last"
+    expect 0 "$REEL" train $text --out "$work/read" --steps 150 --set run.checkpoint_minutes=5 \
+        --set optimiser.batch=32 --set data.validation=64
+    for language in english chinese; do
+        sed -n "\$s/.*\"$language\":{[^}]*\"sky\":\([0-9.]*\).*/\1/p" "$work/read/metrics.jsonl" |
+            awk '{ n++; exit !($1 > 0.7) } END { exit n != 1 }' ||
+            complain "$language: $(tail -n 1 "$work/read/metrics.jsonl")"
+    done
+    expect 0 "$REEL" train $dit --out "$work/from-text" --set "text.init=$work/read" --steps 1 \
+        --set 'optimiser.rules=[{"match":"text_encoder.*","method":"frozen"}]'
+    same_tensors "$work/read/text_encoder/model.safetensors" \
+        "$work/from-text/model/text_encoder/model.safetensors"
+    expect 0 "$REEL" train $dit --out "$work/wide" --set text.d_model=48 --steps 1
+    expect 1 "$REEL" train $dit --out "$work/x" --set "dit.init=$work/wide/model" --set "text.init=$work/read"
+    err_has "text.init: $work/read gives 32 numbers"
+    expect 1 "$REEL" train $text --out "$work/x" --set "text.init=$work/vae"
+    expect 1 "$REEL" train text $recipe --clips "$work" --set "dit.tokenizer=$work/tokenizer/spiece.model" --out "$work/x"
+    err_has "captions of the world alone"
     # patches are the folder's, and no recipe makes them others
     expect 0 "$REEL" train $dit --out "$work/small" --set 'dit.patch_size=[1,1,1]' --steps 1
     expect 0 "$REEL" train $dit --out "$work/smaller" --set "dit.init=$work/small/model" --steps 1
@@ -152,8 +175,10 @@ if [ -e "$work/tokenizer/spiece.model" ]; then
     grep -q "<svg" "$work/pocket/vae/report.html" || complain "the report has no curves"
     [ ! -e "$work/pocket/words-1" ] || complain "a stage was run that the recipe does not name"
     # with stages of small clips before: the transformer goes on from what it has learned there
-    sed 's/"dit"/"words": ["recipe.json", "recipe.json"], "dit"/' "$work/pocket.json" >"$work/words.json"
+    sed 's/"dit"/"text": "recipe.json", "words": ["recipe.json", "recipe.json"], "dit"/' "$work/pocket.json" >"$work/words.json"
     expect 0 "$REEL" train pocket --config "$work/words.json" --out "$work/pocket-words" --steps 2
+    grep -q '"init": *"[^"]*/pocket-words/text"' "$work/pocket-words/words-1/recipe.json" ||
+        complain "the first transformer did not begin with the text encoder"
     for pair in words-2:words-1 dit:words-2; do
         grep -q "\"init\": *\"[^\"]*/pocket-words/${pair#*:}/model\"" "$work/pocket-words/${pair%:*}/recipe.json" ||
             complain "${pair%:*} did not go on from ${pair#*:}"
