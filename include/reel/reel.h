@@ -198,7 +198,7 @@ REEL_MUST_USE REEL_API reel_status reel_model_create(reel_env *env, const char *
 
 /* What a training run says while it goes on. Everything is borrowed for the call. */
 typedef struct reel_train_event {
-    const char *kind;  /* "vae", "dit", "judge", "depth", "tokenizer" */
+    const char *kind;  /* "vae", "text", "dit", "judge", "depth", "tokenizer" */
     const char *phase; /* "prepare", "skipped" (a clip), "step", "validate", "samples",
                           "checkpoint", "profile", "done", "stopped" */
     int64_t step, steps;
@@ -216,7 +216,7 @@ typedef int reel_train_progress(void *context, const reel_train_event *event);
 
 /* What to train. */
 typedef struct reel_train_options {
-    const char *kind;       /* "vae", "decoder", "dit", "judge", "depth", "tokenizer", "pocket" */
+    const char *kind;       /* "vae", "decoder", "text", "dit", "judge", "depth", "tokenizer", "pocket" */
     const char *recipe;     /* path of the recipe; NULL: defaults */
     const char *out;        /* run folder: made, or gone on with when it holds a checkpoint */
     const char *const *set; /* [n_set] overrides of the recipe, "section.field=value" */

@@ -135,16 +135,3 @@ reel_status reel_balance_apart(reel_env *env, const reel_balance_texts *b, doubl
     reel_free(env, sum);
     return REEL_OK;
 }
-
-double reel_balance_furthest(const float *a, const float *b, int64_t X, int64_t d) {
-    double furthest = 0;
-    for (int64_t x = 0; x < X; x++) {
-        double apart = 0, length = 0;
-        for (int64_t k = x * d; k < (x + 1) * d; k++) {
-            apart += ((double)a[k] - (double)b[k]) * ((double)a[k] - (double)b[k]);
-            length += (double)a[k] * (double)a[k];
-        }
-        if (length > 0 && apart > furthest * furthest * length) furthest = sqrt(apart / length);
-    }
-    return furthest;
-}

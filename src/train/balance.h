@@ -31,9 +31,4 @@ REEL_MUST_USE reel_status reel_balance_text(reel_env *env, reel_learner *learner
 REEL_MUST_USE reel_status reel_balance_apart(reel_env *env, const reel_balance_texts *texts,
                                              double *apart);
 
-/* Of rows a and b [X,d] at the same place in two texts those furthest apart: their distance over
- * the length of a's. A word that is told from another is about 1 away; rows of a that are zero are
- * left out. */
-double reel_balance_furthest(const float *a, const float *b, int64_t X, int64_t d);
-
 #endif

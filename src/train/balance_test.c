@@ -180,14 +180,6 @@ static void test_balance_apart_by_hand(void **state) {
     reel_env_free(&env);
 }
 
-static void test_balance_furthest_by_hand(void **state) {
-    (void)state;
-    const float a[] = {3, 4, /**/ 0, 0, /**/ 1, 0}, b[] = {3, 4.5f, /**/ 9, 9, /**/ 0, 1};
-    assert_float_equal(reel_balance_furthest(a, b, 3, 2), sqrt(2), 1e-6);
-    assert_float_equal(reel_balance_furthest(a, b, 2, 2), 0.1, 1e-6); /* the zero row is left out */
-    assert_float_equal(reel_balance_furthest(a, a, 3, 2), 0, 0);
-}
-
 static void test_balance_refuses_other_models(void **state) {
     (void)state;
     rig r;
@@ -205,7 +197,6 @@ int main(void) {
         cmocka_unit_test(test_balance_changes_nothing_that_is_computed),
         cmocka_unit_test(test_balance_tells_pooled_texts_apart),
         cmocka_unit_test(test_balance_apart_by_hand),
-        cmocka_unit_test(test_balance_furthest_by_hand),
         cmocka_unit_test(test_balance_refuses_other_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,7 +120,7 @@ static double level_of_binding(const reel_dit_trainer *r) {
 
 typedef struct swapped {
     double share; /* of clips whose true caption has the lower error */
-    double apart; /* of the rows of both captions, the mean over clips of those furthest apart */
+    double apart; /* of both captions, the mean over clips (train/balance.h) */
     int64_t n;    /* clips it could be asked of */
 } swapped;
 
@@ -129,7 +129,22 @@ static reel_balance_texts said(const reel_dit_trainer *r) {
                                 r->look.row.X, r->t5.d_model};
 }
 
-/* room: errors [2,clips], then rows [clips,X,d] of what the true captions said. */
+/* How far apart text i is, pooled, when its rows are a and when they are b: [X,d] each. */
+static reel_status add_apart(reel_dit_trainer *r, const float *a, const float *b, double *sum) {
+    const int64_t X = r->look.row.X, d = r->t5.d_model, n = X * d;
+    double apart;
+    float *pair = reel_alloc(r->env, 2 * n * (int64_t)sizeof *pair, tag);
+    if (!pair) return REEL_E_NOMEM;
+    memcpy(pair, a, (size_t)n * sizeof *pair);
+    memcpy(pair + n, b, (size_t)n * sizeof *pair);
+    const reel_balance_texts texts = {pair, 2, X, d};
+    const reel_status status = reel_balance_apart(r->env, &texts, &apart);
+    if (status == REEL_OK) *sum += apart;
+    reel_free(r->env, pair);
+    return status;
+}
+
+/* room: errors [2,clips], rows [clips,X,d] of what the true captions said. */
 static reel_status measure_swap(reel_dit_trainer *r, swap_texts *texts, int attribute,
                                 double *errors, float *rows, swapped *result) {
     reel_row *row = &r->look.row;
@@ -150,15 +165,16 @@ static reel_status measure_swap(reel_dit_trainer *r, swap_texts *texts, int attr
         if (!round) memcpy(rows, said(r).rows, (size_t)(row->n * X * d) * sizeof *rows);
     }
     *result = (swapped){0};
-    for (int64_t i = 0; i < row->n; i++) {
+    reel_status status = REEL_OK;
+    for (int64_t i = 0; i < row->n && status == REEL_OK; i++) {
         if (!differs[i]) continue;
         result->n++;
         result->share += errors[i] < wrongly[i];
-        result->apart += reel_balance_furthest(rows + i * X * d, said(r).rows + i * X * d, X, d);
+        status = add_apart(r, rows + i * X * d, said(r).rows + i * X * d, &result->apart);
     }
     if (result->n) result->share /= (double)result->n;
     if (result->n) result->apart /= (double)result->n;
-    return REEL_OK;
+    return status;
 }
 
 static void write_swaps(const reel_dit_trainer *r, const swapped *each, int n, reel_json_out *out) {

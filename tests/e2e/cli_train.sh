@@ -96,7 +96,7 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
         "$work/dit/model/model_index.json" || complain "the folder does not say what it was made for"
     expect 0 "$REEL" info "$work/dit/model"
     grep -q '"swap"' "$work/dit/metrics.jsonl" || complain "captions were not swapped"
-    grep -q '"words_apart":{"kind":[0-9.]*,.*"camera":' "$work/dit/metrics.jsonl" ||
+    grep -q '"words_apart":{"kind":[0-9.e-]*,.*"camera":' "$work/dit/metrics.jsonl" ||
         complain "validations do not say how far words are apart"
     expect 0 "$REEL" train $dit --out "$work/tuned" --set "dit.init=$work/dit/model" --steps 1
     # what a folder says of itself stays; how much text is seen is the recipe's to say
