@@ -216,7 +216,7 @@ typedef int reel_train_progress(void *context, const reel_train_event *event);
 
 /* What to train. */
 typedef struct reel_train_options {
-    const char *kind;       /* "vae", "decoder", "text", "dit", "judge", "depth", "tokenizer", "pocket" */
+    const char *kind; /* "vae", "decoder", "text", "dit", "judge", "depth", "tokenizer", "pocket" */
     const char *recipe;     /* path of the recipe; NULL: defaults */
     const char *out;        /* run folder: made, or gone on with when it holds a checkpoint */
     const char *const *set; /* [n_set] overrides of the recipe, "section.field=value" */
