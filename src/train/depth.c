@@ -304,7 +304,9 @@ static reel_status check_sizes(depth_trainer *r, int64_t *largest) {
 
 static reel_status open_store(depth_trainer *r, store *s, reel_source_split split, int64_t room) {
     const reel_recipe *o = r->recipe;
-    *s = (store){.source = {(uint64_t)o->data.seed, split, (float)o->data.fps}, .room = room};
+    *s = (store){
+        .source = {.seed = (uint64_t)o->data.seed, .split = split, .fps = (float)o->data.fps},
+        .room = room};
     s->clip = reel_calloc(r->env, room, sizeof *s->clip, tag);
     return s->clip ? REEL_OK : REEL_E_NOMEM;
 }

@@ -378,15 +378,16 @@ reel_status reel_train_judge(reel_env *env, const reel_kernel_table *table,
                              const reel_run_options *options, bool *stopped) {
     const reel_recipe *o = options->recipe;
     const float fps = (float)o->data.fps;
-    judge_trainer r = {.env = env,
-                       .table = table,
-                       .options = options,
-                       .recipe = o,
-                       .config = config_of(o),
-                       .size = o->data.bucket[0],
-                       .train = {(uint64_t)o->data.seed, REEL_SOURCE_TRAIN, fps},
-                       .pairs = {(uint64_t)o->data.seed, REEL_SOURCE_HELDOUT_PAIRS, fps},
-                       .held = {(uint64_t)o->data.seed, REEL_SOURCE_VALIDATION, fps}};
+    judge_trainer r = {
+        .env = env,
+        .table = table,
+        .options = options,
+        .recipe = o,
+        .config = config_of(o),
+        .size = o->data.bucket[0],
+        .train = {.seed = (uint64_t)o->data.seed, .split = REEL_SOURCE_TRAIN, .fps = fps},
+        .pairs = {.seed = (uint64_t)o->data.seed, .split = REEL_SOURCE_HELDOUT_PAIRS, .fps = fps},
+        .held = {.seed = (uint64_t)o->data.seed, .split = REEL_SOURCE_VALIDATION, .fps = fps}};
     reel_status status = reel_judge_config_check(env, &r.config);
     if (status == REEL_OK && o->optimiser.batch >= CLIPS_A_STEP)
         status = reel_fail(env, REEL_E_ARG, "optimiser.batch must be below %d", CLIPS_A_STEP);
