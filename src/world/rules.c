@@ -226,7 +226,8 @@ bool reel_drills_parse(const char *names, unsigned *set) {
     while (*(names += strspn(names, between))) {
         const size_t n = strcspn(names, between);
         int i = 0;
-        while (i < N_DRILLS && (strlen(drills[i].name) != n || memcmp(names, drills[i].name, n)))
+        while (i < N_DRILLS &&
+               (strlen(drills[i].name) != n || memcmp(names, drills[i].name, n) != 0))
             i++;
         if (i == N_DRILLS) return false;
         *set |= 1u << i;
