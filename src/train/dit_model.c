@@ -4,6 +4,7 @@
 #include "ops/elementwise.h"
 #include "ops/layout.h"
 #include "train/dit_state.h"
+#include "train/text.h"
 #include "zoo/adapter.h"
 
 static const char tag[] = "dit trainer";
@@ -92,13 +93,7 @@ static void set_models(reel_dit_trainer *r) {
     r->dit.in_channels = r->z + (planes ? REEL_WAN_DIT_PLANES : 0);
     r->dit.text_dim = o->text.d_model;
     r->dit.pooled_text = o->dit.pooled_text != 0;
-    r->t5 = reel_t5_config_default();
-    r->t5.vocab_size = reel_tokenizer_size(r->tokenizer);
-    r->t5.d_model = o->text.d_model;
-    r->t5.d_kv = o->text.d_kv;
-    r->t5.d_ff = o->text.d_ff;
-    r->t5.num_heads = o->text.num_heads;
-    r->t5.num_layers = o->text.num_layers;
+    r->t5 = reel_text_config(o, reel_tokenizer_size(r->tokenizer));
     for (int i = 0; i < 3 && i < o->dit.patch_size.n; i++)
         r->dit.patch_size[i] = o->dit.patch_size.item[i];
 }

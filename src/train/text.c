@@ -261,15 +261,20 @@ static reel_program *program(void *context) {
 
 /* ---- the start ---- */
 
+reel_t5_config reel_text_config(const reel_recipe *recipe, int64_t pieces) {
+    reel_t5_config c = reel_t5_config_default();
+    c.vocab_size = pieces;
+    c.d_model = recipe->text.d_model;
+    c.d_kv = recipe->text.d_kv;
+    c.d_ff = recipe->text.d_ff;
+    c.num_heads = recipe->text.num_heads;
+    c.num_layers = recipe->text.num_layers;
+    return c;
+}
+
 static reel_status open_model(text_trainer *r) {
     const reel_recipe *o = r->recipe;
-    r->t5 = reel_t5_config_default();
-    r->t5.vocab_size = reel_tokenizer_size(r->tokenizer);
-    r->t5.d_model = o->text.d_model;
-    r->t5.d_kv = o->text.d_kv;
-    r->t5.d_ff = o->text.d_ff;
-    r->t5.num_heads = o->text.num_heads;
-    r->t5.num_layers = o->text.num_layers;
+    r->t5 = reel_text_config(o, reel_tokenizer_size(r->tokenizer));
     if (o->text.init[0]) {
         reel_component_config config;
         const reel_status status =

@@ -10,7 +10,11 @@
 #ifndef REEL_TRAIN_TEXT_H
 #define REEL_TRAIN_TEXT_H
 
+#include "models/t5/t5.h"
 #include "train/run.h"
+
+/* Of recipe.text's sizes, for a tokenizer of that many pieces. */
+reel_t5_config reel_text_config(const reel_recipe *recipe, int64_t pieces);
 
 /* Trains a T5 of recipe.text's sizes, or of text.init's with its weights, on captions of the world
  * (data.drills of them about directions, dit.chinese_fraction in Chinese) through dit.tokenizer.
