@@ -16,8 +16,14 @@ _Static_assert((int)REEL_SOURCE_TRAIN == (int)REEL_SPLIT_TRAIN &&
                    (int)REEL_SOURCE_CAPTION_BYTES >= (int)REEL_CAPTION_BYTES,
                "data/source.h repeats world's values");
 
-bool reel_world_source_drill_on(reel_world_source *source, const char *names) {
-    return reel_drills_parse(names, &source->drill_on);
+reel_status reel_world_source_set_drills(reel_env *env, double drills, const char *names,
+                                         reel_world_source *source) {
+    source->drills = drills;
+    if (reel_drills_parse(names, &source->drill_on)) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG,
+                     "data.drill_on: got '%s', wanted some of pan, tilt, zoom, dolly, orbit, "
+                     "heading",
+                     names);
 }
 
 static bool is_drill(const reel_world_source *source, int64_t index) {

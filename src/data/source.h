@@ -28,8 +28,10 @@ typedef struct reel_world_source {
     unsigned drill_on; /* what about: a set of reel_drill, 0: all (world/world.h) */
 } reel_world_source;
 
-/* Sets drill_on from names (reel_drills_parse). False when a name is none. */
-bool reel_world_source_drill_on(reel_world_source *source, const char *names);
+/* Sets drills, and drill_on from names (reel_drills_parse). REEL_E_ARG when a name is none. */
+REEL_MUST_USE reel_status reel_world_source_set_drills(reel_env *env, double drills,
+                                                       const char *names,
+                                                       reel_world_source *source);
 
 /* The pixels of clip `index`: u8 [F,H,W,3]. Runs over the threads of env. */
 REEL_MUST_USE reel_status reel_world_source_clip(reel_env *env, const reel_world_source *source,

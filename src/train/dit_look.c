@@ -11,7 +11,7 @@
 #include "train/dit_state.h"
 
 static const char tag[] = "dit look";
-enum { N_LEVELS = 5, SHOWN_FRAMES = 5, MOST_SWAPS = 32 /* the world has 12 */ };
+enum { N_LEVELS = 5, SHOWN_FRAMES = 5, MOST_SWAPS = 32 /* the world has 11 */ };
 static const double levels[N_LEVELS] = {0.2, 0.5, 0.85, 0.95, 0.98};
 enum { BINDING_TOKENS = 576 };
 static const double binding_level = 0.98; /* of a clip of that many tokens */

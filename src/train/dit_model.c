@@ -113,7 +113,7 @@ static reel_status read_models(reel_dit_trainer *r) {
 }
 
 /* How it is sampled when nothing is said. From nothing: 20 steps, a guidance of 5, three quarters
- * of each step between latent frames taken off, which is what pocket is at its best with. Of a
+ * of each step between latent frames taken off, to be measured anew for what comes of it. Of a
  * folder it is what that says. Rows of text are the recipe's where it names a number: the encoder's
  * positions are relative, and the transformer's text has none. */
 static reel_status find_usual(reel_dit_trainer *r) {
@@ -215,21 +215,16 @@ static reel_status check_patch(const reel_dit_trainer *r) {
 
 /* The text encoder is another folder's, where the recipe says so. */
 static reel_status read_text(reel_dit_trainer *r) {
-    const char *folder = r->recipe->text.init;
-    reel_component_config config;
-    if (!folder[0]) return REEL_OK;
     const reel_status status =
-        reel_read_part_config(r->env, folder, REEL_COMPONENT_TEXT_ENCODER, &config);
-    if (status != REEL_OK) return status;
-    r->t5 = config.text_encoder;
+        reel_text_read_init(r->env, r->recipe, reel_tokenizer_size(r->tokenizer), &r->t5);
+    if (status != REEL_OK || !r->recipe->text.init[0]) return status;
     if (!r->folder) r->dit.text_dim = r->t5.d_model;
-    if (r->t5.d_model == r->dit.text_dim && r->t5.vocab_size >= reel_tokenizer_size(r->tokenizer))
-        return REEL_OK;
+    if (r->t5.d_model == r->dit.text_dim) return REEL_OK;
     return reel_fail(r->env, REEL_E_ARG,
-                     "text.init: %s gives %lld numbers for each of %lld pieces, the transformer "
-                     "takes %lld and the tokenizer has %lld",
-                     folder, (long long)r->t5.d_model, (long long)r->t5.vocab_size,
-                     (long long)r->dit.text_dim, (long long)reel_tokenizer_size(r->tokenizer));
+                     "text.init: %s gives %lld numbers for each piece of text, the transformer in "
+                     "%s takes %lld",
+                     r->recipe->text.init, (long long)r->t5.d_model, reel_folder_path(r->folder),
+                     (long long)r->dit.text_dim);
 }
 
 reel_status reel_dit_open_models(reel_dit_trainer *r) {

@@ -157,21 +157,13 @@ reel_status reel_material_open(reel_env *env, const reel_run_options *options, c
                          "data.clips names others",
                          o->data.drills);
     if (o->data.clips.n > 0) return open_own(env, options, kind, held_bucket, m);
-    m->world = (reel_world_source){.seed = (uint64_t)o->data.seed,
-                                   .split = REEL_SOURCE_TRAIN,
-                                   .fps = (float)o->data.fps,
-                                   .drills = o->data.drills};
-    if (!reel_world_source_drill_on(&m->world, o->data.drill_on))
-        return reel_fail(env, REEL_E_ARG,
-                         "data.drill_on: got '%s', wanted some of pan, tilt, zoom, dolly, orbit, "
-                         "heading",
-                         o->data.drill_on);
+    m->world = (reel_world_source){
+        .seed = (uint64_t)o->data.seed, .split = REEL_SOURCE_TRAIN, .fps = (float)o->data.fps};
     m->held_world = m->world;
-    m->held_world.drills = 0;
     m->held_world.split = REEL_SOURCE_VALIDATION;
     m->train = reel_source_of_world(&m->world);
     m->held = reel_source_of_world(&m->held_world);
-    return REEL_OK;
+    return reel_world_source_set_drills(env, o->data.drills, o->data.drill_on, &m->world);
 }
 
 void reel_material_close(reel_material *m) {

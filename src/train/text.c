@@ -272,16 +272,27 @@ reel_t5_config reel_text_config(const reel_recipe *recipe, int64_t pieces) {
     return c;
 }
 
+reel_status reel_text_read_init(reel_env *env, const reel_recipe *recipe, int64_t pieces,
+                                reel_t5_config *t5) {
+    const char *folder = recipe->text.init;
+    reel_component_config config;
+    if (!folder[0]) return REEL_OK;
+    const reel_status status =
+        reel_read_part_config(env, folder, REEL_COMPONENT_TEXT_ENCODER, &config);
+    if (status != REEL_OK) return status;
+    *t5 = config.text_encoder;
+    if (t5->vocab_size >= pieces) return REEL_OK;
+    return reel_fail(env, REEL_E_ARG,
+                     "text.init: %s knows %lld pieces of text, the tokenizer has %lld", folder,
+                     (long long)t5->vocab_size, (long long)pieces);
+}
+
 static reel_status open_model(text_trainer *r) {
     const reel_recipe *o = r->recipe;
-    r->t5 = reel_text_config(o, reel_tokenizer_size(r->tokenizer));
-    if (o->text.init[0]) {
-        reel_component_config config;
-        const reel_status status =
-            reel_read_part_config(r->env, o->text.init, REEL_COMPONENT_TEXT_ENCODER, &config);
-        if (status != REEL_OK) return status;
-        r->t5 = config.text_encoder;
-    }
+    const int64_t pieces = reel_tokenizer_size(r->tokenizer);
+    r->t5 = reel_text_config(o, pieces);
+    const reel_status status = reel_text_read_init(r->env, o, pieces, &r->t5);
+    if (status != REEL_OK) return status;
     r->X = o->text.tokens ? o->text.tokens : 64;
     r->buckets = reel_calloc(r->env, r->X * r->X, sizeof *r->buckets, tag);
     if (!r->buckets) return REEL_E_NOMEM;
@@ -307,22 +318,17 @@ static reel_status open_learner(text_trainer *r) {
 
 static reel_status open_source(text_trainer *r) {
     const reel_recipe *o = r->recipe;
+    if (!o->dit.tokenizer[0])
+        return reel_fail(r->env, REEL_E_ARG,
+                         "training a text encoder needs dit.tokenizer, a spiece.model");
     if (o->data.clips.n > 0)
         return reel_fail(r->env, REEL_E_ARG,
                          "data.clips: a text encoder is trained on captions of the world alone");
-    r->train = (reel_world_source){.seed = (uint64_t)o->data.seed,
-                                   .split = REEL_SOURCE_TRAIN,
-                                   .fps = (float)o->data.fps,
-                                   .drills = o->data.drills};
+    r->train = (reel_world_source){
+        .seed = (uint64_t)o->data.seed, .split = REEL_SOURCE_TRAIN, .fps = (float)o->data.fps};
     r->held = r->train;
     r->held.split = REEL_SOURCE_VALIDATION;
-    r->held.drills = 0;
-    return reel_world_source_drill_on(&r->train, o->data.drill_on)
-               ? REEL_OK
-               : reel_fail(r->env, REEL_E_ARG,
-                           "data.drill_on: got '%s', wanted some of pan, tilt, zoom, dolly, orbit, "
-                           "heading",
-                           o->data.drill_on);
+    return reel_world_source_set_drills(r->env, o->data.drills, o->data.drill_on, &r->train);
 }
 
 static reel_status train(text_trainer *r, bool *stopped) {

@@ -16,6 +16,10 @@
 /* Of recipe.text's sizes, for a tokenizer of that many pieces. */
 reel_t5_config reel_text_config(const reel_recipe *recipe, int64_t pieces);
 
+/* That of text.init, where the recipe names one. REEL_E_ARG when it knows fewer pieces. */
+REEL_MUST_USE reel_status reel_text_read_init(reel_env *env, const reel_recipe *recipe,
+                                              int64_t pieces, reel_t5_config *t5);
+
 /* Trains a T5 of recipe.text's sizes, or of text.init's with its weights, on captions of the world
  * (data.drills of them about directions, dit.chinese_fraction in Chinese) through dit.tokenizer.
  * Validation says, of captions of held-out scenes, how many of an attribute's mentions are named

@@ -1,8 +1,7 @@
 #include "world/rules.h"
 
-#include <string.h>
-
 #include <stdio.h>
+#include <string.h>
 
 #include "world/kinds.h"
 #include "world/split.h"
