@@ -184,7 +184,7 @@ static void wait_until_done(reel_threads *p, int64_t n) {
         if (p->crowded) sched_yield();
     } while (reel_clock_ns() < end);
     pthread_mutex_lock(&p->lock);
-    atomic_store(&p->caller_asleep, true);
+    atomic_exchange(&p->caller_asleep, true); /* not a store: see dispatch_range */
     while (atomic_load(&p->n_done) != n)
         pthread_cond_wait(&p->finished, &p->lock);
     atomic_store(&p->caller_asleep, false);
@@ -205,8 +205,9 @@ static void dispatch_range(reel_threads *p, int64_t first, uint32_t n, reel_task
     atomic_store_explicit(&p->first, first, memory_order_release);
     atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
     /* seq_cst here and in sleep_until_dispatch: either the sleeper sees this ticket, or it is
-     * counted in n_asleep below. */
-    atomic_store(&p->ticket, ticket);
+     * counted in n_asleep below. An exchange, although nothing wants the old value: qemu lets a
+     * load pass an earlier store of another address even where both are seq_cst. */
+    atomic_exchange(&p->ticket, ticket);
     const int n_asleep = atomic_load(&p->n_asleep);
     if (n_asleep > 0 && n > 1) {
         pthread_mutex_lock(&p->lock);
