@@ -24,7 +24,7 @@ typedef struct reel_world_source {
     uint64_t seed;
     reel_source_split split;
     float fps;
-    double drills;     /* share of clips that are lessons in directions, told in full */
+    double drills;     /* share of clips that are lessons, told in full */
     unsigned drill_on; /* what about: a set of reel_drill, 0: all (world/world.h) */
 } reel_world_source;
 

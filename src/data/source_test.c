@@ -25,22 +25,39 @@ static bool tells_direction(const reel_attributes *truth, const char *text) {
     return value > 0 && reel_attributes_get(&u.attributes, what, 0) == value;
 }
 
-/* Of N_CLIPS, those with one object that have a direction, which four captions in English and four
- * in Chinese tell. */
-static int lessons(reel_env *env, double drills) {
+/* Whether the text says what both of two objects are. */
+static bool tells_both(const reel_attributes *truth, const char *text) {
+    reel_understood u;
+    reel_prompt_understand(text, (int64_t)strlen(text), &u);
+    bool told = true;
+    for (int i = 0; i < 2; i++)
+        for (reel_attribute k = REEL_ATTRIBUTE_KIND; k <= REEL_ATTRIBUTE_COLOR; k++)
+            told = told &&
+                   reel_attributes_get(&u.attributes, k, i) == reel_attributes_get(truth, k, i);
+    return told;
+}
+
+static bool tells(const reel_attributes *truth, const char *text) {
+    return truth->n_objects == 1 ? tells_direction(truth, text) : tells_both(truth, text);
+}
+
+/* Of N_CLIPS, those with one object that have a direction, or two, which four captions in English
+ * and four in Chinese tell. */
+static int lessons(reel_env *env, double drills, unsigned on) {
     const reel_world_source source = {
-        .seed = 5, .split = REEL_SOURCE_TRAIN, .fps = 8, .drills = drills};
+        .seed = 5, .split = REEL_SOURCE_TRAIN, .fps = 8, .drills = drills, .drill_on = on};
+    const int objects = on == REEL_DRILL_PAIR ? 2 : 1;
     int n = 0;
     for (int64_t i = 0; i < N_CLIPS; i++) {
         reel_attributes a;
         assert_int_equal(reel_world_source_truth(env, &source, i, &size, &a), REEL_OK);
-        bool told = a.n_objects == 1;
+        bool told = a.n_objects == objects;
         for (uint64_t v = 0; v < 8 && told; v++) {
             char text[REEL_SOURCE_CAPTION_BYTES];
             assert_int_equal(reel_world_source_caption(env, &source, i, &size, v % 2 == 1,
                                                        v * 0x9e3779b97f4a7c15u, text),
                              REEL_OK);
-            told = tells_direction(&a, text);
+            told = tells(&a, text);
         }
         n += told;
     }
@@ -50,10 +67,12 @@ static int lessons(reel_env *env, double drills) {
 static void test_source_drills_are_told_in_full(void **state) {
     (void)state;
     reel_env *env = op_test_env(1);
-    const int none = lessons(env, 0);
+    const unsigned ways = REEL_DRILL_ALL & ~(unsigned)REEL_DRILL_PAIR;
+    const int none = lessons(env, 0, ways);
     assert_in_range(none, 0, N_CLIPS / 10); /* some happen to be */
-    assert_int_equal(lessons(env, 1), N_CLIPS);
-    assert_in_range(lessons(env, 0.5), N_CLIPS * 4 / 10, N_CLIPS * 6 / 10);
+    assert_int_equal(lessons(env, 1, ways), N_CLIPS);
+    assert_in_range(lessons(env, 0.5, ways), N_CLIPS * 4 / 10, N_CLIPS * 6 / 10);
+    assert_int_equal(lessons(env, 1, REEL_DRILL_PAIR), N_CLIPS);
     reel_env_free(&env);
 }
 

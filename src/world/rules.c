@@ -216,7 +216,8 @@ static const struct drill {
     int move; /* the first of two, or REEL_CAMERA_STILL */
 } drills[] = {{"pan", REEL_CAMERA_PAN_LEFT},     {"tilt", REEL_CAMERA_TILT_UP},
               {"zoom", REEL_CAMERA_ZOOM_IN},     {"dolly", REEL_CAMERA_DOLLY_IN},
-              {"orbit", REEL_CAMERA_ORBIT_LEFT}, {"heading", REEL_CAMERA_STILL}};
+              {"orbit", REEL_CAMERA_ORBIT_LEFT}, {"heading", REEL_CAMERA_STILL},
+              {"pair", REEL_CAMERA_STILL}};
 enum { N_DRILLS = sizeof drills / sizeof *drills };
 
 bool reel_drills_parse(const char *names, unsigned *set) {
@@ -236,7 +237,19 @@ bool reel_drills_parse(const char *names, unsigned *set) {
     return true;
 }
 
+/* Two objects have more to tell than a direction: half of the lessons are theirs. */
+static bool is_about_a_pair(unsigned set, reel_draw *draw) {
+    if (!(set & REEL_DRILL_PAIR)) return false;
+    return set == REEL_DRILL_PAIR || reel_draw_below(draw, 2);
+}
+
 void reel_rules_drill(reel_attributes *a, unsigned set, reel_draw *draw) {
+    if (is_about_a_pair(set, draw)) {
+        a->n_objects = 2;
+        reel_attributes_set(a, REEL_ATTRIBUTE_CAMERA, 0, REEL_CAMERA_STILL);
+        return;
+    }
+    set &= ~(unsigned)REEL_DRILL_PAIR;
     int about[N_DRILLS], heads[REEL_MOTION_COUNT], n_about = 0, n_heads = 0;
     for (int i = 0; i < N_DRILLS; i++)
         if (set >> i & 1u) about[n_about++] = i;

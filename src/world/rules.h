@@ -26,7 +26,7 @@ static inline float reel_draw_sign(reel_draw *d) {
 /* Draws everything that is open. False when the draws ran into a corner: draw again. */
 bool reel_rules_complete(reel_attributes *attributes, reel_draw *draw);
 
-/* Gives open attributes one object and a direction, of a set of reel_drill that is not empty. */
+/* Gives open attributes what a lesson is about, of a set of reel_drill that is not empty. */
 void reel_rules_drill(reel_attributes *attributes, unsigned set, reel_draw *draw);
 
 /* Changes complete attributes of the training world so that they belong to another split, where

@@ -102,8 +102,10 @@ static void test_scene_splits_hold_out_what_they_say(void **state) {
     }
 }
 
-/* Drills of a set: how often the camera moves each way and, where it is still, the object. */
-static void count_drills(reel_env *env, unsigned set, int *camera, int *heads) {
+/* Drills of a set: how often the camera moves each way and, where it is still, the object. Returns
+ * how many show two objects, which are not counted otherwise. */
+static int count_drills(reel_env *env, unsigned set, int *camera, int *heads) {
+    int pairs = 0;
     memset(camera, 0, REEL_CAMERA_COUNT * sizeof *camera);
     memset(heads, 0, REEL_HEADING_COUNT * sizeof *heads);
     for (uint64_t i = 0; i < N_SCENES; i++) {
@@ -114,17 +116,24 @@ static void count_drills(reel_env *env, unsigned set, int *camera, int *heads) {
         reel_scene scene;
         assert_int_equal(reel_scene_sample(env, &o, &scene), REEL_OK);
         const reel_attributes a = reel_scene_attributes(&scene);
-        assert_int_equal(scene.n_objects, 1);
         assert_true(reel_split_admits(REEL_SPLIT_TRAIN, &a));
+        if (scene.n_objects == 2) {
+            assert_int_equal(a.camera, REEL_CAMERA_STILL);
+            pairs++;
+            continue;
+        }
+        assert_int_equal(scene.n_objects, 1);
         camera[(int)a.camera]++;
         if (a.camera == REEL_CAMERA_STILL)
             heads[reel_attributes_get(&a, REEL_ATTRIBUTE_HEADING, 0)]++;
     }
+    return pairs;
 }
 
 static void test_scene_drills_go_somewhere(void **state) {
     int camera[REEL_CAMERA_COUNT], heads[REEL_HEADING_COUNT];
-    count_drills(*state, REEL_DRILL_ALL, camera, heads);
+    const unsigned ways = REEL_DRILL_ALL & ~(unsigned)REEL_DRILL_PAIR;
+    assert_int_equal(count_drills(*state, ways, camera, heads), 0);
     /* each way of each is awaited 33 times of 400, the deviation being 5.5 */
     for (int k = 1; k < REEL_CAMERA_COUNT; k++)
         assert_in_range(camera[k], 12, 56);
@@ -132,12 +141,24 @@ static void test_scene_drills_go_somewhere(void **state) {
     assert_in_range(heads[REEL_HEADING_LEFT], 12, 56);
     assert_in_range(heads[REEL_HEADING_RIGHT], 12, 56);
 
-    count_drills(*state, REEL_DRILL_ZOOM | REEL_DRILL_HEADING, camera, heads);
+    assert_int_equal(count_drills(*state, REEL_DRILL_ZOOM | REEL_DRILL_HEADING, camera, heads), 0);
     assert_in_range(camera[REEL_CAMERA_ZOOM_IN], 60, 140);
     assert_in_range(camera[REEL_CAMERA_ZOOM_OUT], 60, 140);
     assert_int_equal(camera[REEL_CAMERA_ZOOM_IN] + camera[REEL_CAMERA_ZOOM_OUT] +
                          heads[REEL_HEADING_LEFT] + heads[REEL_HEADING_RIGHT],
                      N_SCENES);
+}
+
+static void test_scene_drills_with_two_objects(void **state) {
+    int camera[REEL_CAMERA_COUNT], heads[REEL_HEADING_COUNT];
+    assert_int_equal(count_drills(*state, REEL_DRILL_PAIR, camera, heads), N_SCENES);
+    /* half of them, whatever else is in the set, the deviation being 10 of 400 */
+    assert_in_range(count_drills(*state, REEL_DRILL_PAIR | REEL_DRILL_TILT, camera, heads),
+                    N_SCENES / 2 - 50, N_SCENES / 2 + 50);
+    assert_in_range(camera[REEL_CAMERA_TILT_UP], 60, 140);
+    assert_int_equal(camera[REEL_CAMERA_STILL], 0);
+    assert_in_range(count_drills(*state, REEL_DRILL_ALL, camera, heads), N_SCENES / 2 - 50,
+                    N_SCENES / 2 + 50);
 }
 
 static void test_scene_drills_by_name(void **state) {
@@ -147,8 +168,8 @@ static void test_scene_drills_by_name(void **state) {
     assert_int_equal(set, REEL_DRILL_ALL);
     assert_true(reel_drills_parse("pan, orbit heading,", &set));
     assert_int_equal(set, REEL_DRILL_PAN | REEL_DRILL_ORBIT | REEL_DRILL_HEADING);
-    assert_true(reel_drills_parse("tilt,zoom,dolly", &set));
-    assert_int_equal(set, REEL_DRILL_TILT | REEL_DRILL_ZOOM | REEL_DRILL_DOLLY);
+    assert_true(reel_drills_parse("tilt,zoom,dolly,pair", &set));
+    assert_int_equal(set, REEL_DRILL_TILT | REEL_DRILL_ZOOM | REEL_DRILL_DOLLY | REEL_DRILL_PAIR);
     assert_false(reel_drills_parse("pan,zoo", &set));
     assert_false(reel_drills_parse("pans", &set));
 }
@@ -294,6 +315,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_scene_draws_hold_every_value, begin, end),
         cmocka_unit_test_setup_teardown(test_scene_splits_hold_out_what_they_say, begin, end),
         cmocka_unit_test(test_scene_drills_go_somewhere),
+        cmocka_unit_test(test_scene_drills_with_two_objects),
         cmocka_unit_test(test_scene_drills_by_name),
         cmocka_unit_test(test_split_holds_out_one_pair_of_each_kind),
         cmocka_unit_test(test_split_prompts_are_possible_and_held_out),

@@ -242,8 +242,8 @@ typedef struct reel_scene {
 } reel_scene;
 
 /* What to make a scene of. */
-/* What a lesson in directions may be about: a move of the camera, one way or the other, or the way
- * an object goes. */
+/* What a lesson may be about: a move of the camera, one way or the other; the way an object goes;
+ * two objects, each with a kind and a color of its own. */
 typedef enum reel_drill {
     REEL_DRILL_PAN = 1,
     REEL_DRILL_TILT = 2,
@@ -251,7 +251,8 @@ typedef enum reel_drill {
     REEL_DRILL_DOLLY = 8,
     REEL_DRILL_ORBIT = 16,
     REEL_DRILL_HEADING = 32,
-    REEL_DRILL_ALL = 63
+    REEL_DRILL_PAIR = 64,
+    REEL_DRILL_ALL = 127
 } reel_drill;
 
 /* A set from names between commas or spaces: "pan,orbit,heading"; "" is all. False when a name is
@@ -263,9 +264,10 @@ typedef struct reel_scene_options {
     reel_split split;
     float duration_s; /* of the clip, (frames - 1) / fps, in [0.1,60]; 2 */
     int n_objects;    /* 1..3; 0: one in two thirds of scenes, else two or three */
-    unsigned drill;   /* a lesson in directions about one of this set of reel_drill: one object, and
-                         the camera moves, or is still and the object heads somewhere; n_objects is
-                         not looked at. 0: no lesson */
+    unsigned drill;   /* a lesson about one of this set of reel_drill: one object, and the camera
+                         moves, or is still and the object heads somewhere; or two objects under a
+                         still camera, in half of the lessons where others are in the set.
+                         n_objects is not looked at. 0: no lesson */
 } reel_scene_options;
 
 reel_scene_options reel_scene_options_default(void);
