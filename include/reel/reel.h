@@ -289,7 +289,8 @@ typedef struct reel_generate_request {
     int64_t steps;            /* 1..1000; 0: the model's own */
     double cfg_scale;         /* 0..100, 1: no guidance; negative: the model's own */
     double cfg_rescale;       /* 0..1 */
-    double cfg_from, cfg_to;  /* the share of the steps that is guided, within 0..1 */
+    double cfg_from, cfg_to;  /* the share of the steps that is guided, within 0..1; cfg_to
+                                 negative: the model's own */
     double flow_shift;        /* 0.01..100; 0: the model's own */
     const char *sampler;      /* "unipc", "euler", "heun", "dpm++2m"; NULL: the model's own */
     const char *type;         /* weights and arithmetic: "f32", "bf16", "q8_0"; NULL: as stored */

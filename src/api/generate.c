@@ -14,7 +14,8 @@ struct reel_generation {
 };
 
 reel_generate_request reel_generate_request_default(void) {
-    return (reel_generate_request){.cfg_scale = -1, .cfg_to = 1, .anchor = -1, .context_noise = -1};
+    return (reel_generate_request){
+        .cfg_scale = -1, .cfg_to = -1, .anchor = -1, .context_noise = -1};
 }
 
 /* A small model that knows one world says so when it is asked for more. */

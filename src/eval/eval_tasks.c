@@ -66,7 +66,7 @@ reel_status reel_tasks_make(reel_tasks *t, reel_generate_request *request, int64
     request->seed = (int64_t)((o->seed + (uint64_t)i) & INT64_MAX);
     request->steps = o->steps;
     request->cfg_scale = o->cfg_scale;
-    request->cfg_to = 1;
+    request->cfg_to = -1;
     request->anchor = -1; /* windows hang together as the model has it */
     request->context_noise = -1;
     if (!request->clip[0]) { /* clips have a size and a rate of their own */

@@ -64,6 +64,7 @@ static reel_status check(reel_env *env, const reel_generate_request *r) {
                  {"fps", r->fps, 1, 1000, r->fps == 0},
                  {"steps", (double)r->steps, 1, REEL_MAX_STEPS, r->steps == 0},
                  {"cfg_scale", r->cfg_scale, 0, 100, r->cfg_scale < 0},
+                 {"cfg_to", r->cfg_to, 0, 1, r->cfg_to < 0},
                  {"flow_shift", r->flow_shift, 0.01, 100, r->flow_shift == 0},
                  {"window", (double)r->window, 1, 1000000, r->window == 0},
                  {"context", (double)r->context, 1, 1000000, r->context == 0},
@@ -329,7 +330,9 @@ static reel_status set_sampler(reel_env *env, const reel_folder *folder,
     s->guidance = (reel_guidance){.scale = r->cfg_scale >= 0 ? r->cfg_scale : d->cfg_scale,
                                   .rescale = r->cfg_rescale,
                                   .from = r->cfg_from,
-                                  .to = r->cfg_to};
+                                  .to = r->cfg_to >= 0  ? r->cfg_to
+                                        : d->cfg_to > 0 ? d->cfg_to
+                                                        : 1};
     return reel_guidance_check(env, &s->guidance);
 }
 

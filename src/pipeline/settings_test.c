@@ -52,7 +52,7 @@ static void open_rig(rig *r, const char *preset, const char *own) {
         free(with);
     }
     must(r, reel_folder_open(r->env, r->path, &r->folder));
-    r->request = (reel_generate_request){.cfg_scale = -1, .cfg_to = 1};
+    r->request = (reel_generate_request){.cfg_scale = -1, .cfg_to = -1};
 }
 
 static void close_rig(rig *r) {
@@ -73,7 +73,7 @@ static void refused(rig *r, const char *part) {
     if (!strstr(reel_env_message(r->env), part))
         fail_msg("'%s' lacks '%s'", reel_env_message(r->env), part);
     reel_env_clear(r->env);
-    r->request = (reel_generate_request){.cfg_scale = -1, .cfg_to = 1};
+    r->request = (reel_generate_request){.cfg_scale = -1, .cfg_to = -1};
 }
 
 static void test_settings_come_from_the_folder_when_nothing_is_said(void **state) {
@@ -81,7 +81,8 @@ static void test_settings_come_from_the_folder_when_nothing_is_said(void **state
     rig r;
     open_rig(&r, "wan-tiny",
              "{\"width\": 64, \"height\": 96, \"frames\": 9, \"fps\": 12, \"steps\": 7, "
-             "\"cfg_scale\": 2.5, \"flow_shift\": 4, \"text_length\": 32, \"deblock\": 0.5}");
+             "\"cfg_scale\": 2.5, \"cfg_to\": 0.75, \"flow_shift\": 4, \"text_length\": 32, "
+             "\"deblock\": 0.5}");
     const reel_settings *s = resolve(&r);
     assert_int_equal(s->width, 64);
     assert_int_equal(s->height, 96);
@@ -96,6 +97,7 @@ static void test_settings_come_from_the_folder_when_nothing_is_said(void **state
     assert_int_equal(s->sampler.n_steps, 7);
     assert_true(s->sampler.schedule.shift == 4);
     assert_true(s->guidance.scale == 2.5);
+    assert_true(s->guidance.from == 0 && s->guidance.to == 0.75);
     assert_true(s->deblock == 0.5);
     assert_int_equal(s->n_notes, 0);
     close_rig(&r);
@@ -128,6 +130,7 @@ static void test_settings_of_the_family_hold_where_a_folder_says_nothing(void **
     rig r;
     open_rig(&r, "wan-tiny", NULL);
     const reel_settings *s = resolve(&r);
+    assert_true(s->guidance.to == 1);
     assert_int_equal(s->width, 128);
     assert_int_equal(s->frames, 17);
     assert_true(s->sampler.schedule.shift == 3); /* of its scheduler's config */

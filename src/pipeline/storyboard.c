@@ -59,7 +59,7 @@ static reel_generate_request base_request(const show *s) {
                                    .fps = s->story.fps,
                                    .steps = o->steps ? o->steps : s->story.steps,
                                    .cfg_scale = s->story.cfg_scale,
-                                   .cfg_to = 1,
+                                   .cfg_to = -1,
                                    .type = o->type,
                                    .isa = o->isa,
                                    .max_memory = o->max_memory,

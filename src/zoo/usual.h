@@ -14,6 +14,7 @@ typedef struct reel_usual {
     double fps;
     int64_t steps;
     double cfg_scale;     /* guidance; 1: none */
+    double cfg_to;        /* the share of the steps that is guided ends here; 0: 1 */
     double flow_shift;    /* of the noise levels; 0: as the scheduler says */
     int64_t text_length;  /* rows of text the transformer sees */
     double deblock;       /* of pictures (pipeline/deblock.h), in [0,1]; 0: none */

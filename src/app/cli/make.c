@@ -108,7 +108,8 @@ static bool check(const reel_usage *u, const reel_parsed *parsed, const reel_mak
         return refuse(u, "--size and --width, --height: give one or the others");
     if (o->frames && reel_option_given(u, parsed, "seconds"))
         return refuse(u, "--frames and --seconds: give one of them");
-    if (o->cfg_from > o->cfg_to) return refuse(u, "--cfg-from lies behind --cfg-to");
+    if (reel_option_given(u, parsed, "cfg-to") && o->cfg_from > o->cfg_to)
+        return refuse(u, "--cfg-from lies behind --cfg-to");
     if (o->quiet && o->verbose) return refuse(u, "--quiet and --verbose: give one of them");
     return true;
 }
@@ -169,7 +170,7 @@ static reel_generate_request make_request(const reel_usage *u, const reel_parsed
     if (reel_option_given(u, parsed, "cfg-scale")) r.cfg_scale = o->cfg_scale;
     r.cfg_rescale = o->cfg_rescale;
     r.cfg_from = o->cfg_from;
-    r.cfg_to = o->cfg_to;
+    if (reel_option_given(u, parsed, "cfg-to")) r.cfg_to = o->cfg_to;
     r.flow_shift = o->flow_shift;
     r.sampler = o->sampler;
     r.type = o->type;
