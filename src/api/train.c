@@ -39,6 +39,37 @@ static reel_status sample(reel_env *env, const reel_kernel_table *table,
     return status;
 }
 
+static reel_status make_mistake(void *model, const uint8_t *rgb, const char *caption, double t,
+                                uint64_t seed, float *error) {
+    return reel_eval_model_mistake(model, rgb, caption, t, seed, error);
+}
+
+static void close_mistakes(reel_mistakes *mistakes) {
+    reel_eval_model *model = mistakes->model;
+    reel_eval_model_close(&model);
+    *mistakes = (reel_mistakes){0};
+}
+
+/* A model whose mistakes are trained on, likewise. */
+static reel_status open_mistakes(reel_env *env, const reel_kernel_table *table, const char *folder,
+                                 const reel_bucket *size, reel_mistakes *mistakes) {
+    const reel_eval_model_options options = {
+        .folder = folder, .table = table, .size = *size, .steps = 20, .cfg_scale = 1};
+    reel_eval_model *model = NULL;
+    reel_status status = reel_eval_model_open(env, &options, &model);
+    if (status == REEL_OK && !reel_eval_model_generates(model))
+        status = reel_fail(env, REEL_E_ARG, "vae.mistakes: %s has no transformer", folder);
+    if (status != REEL_OK) {
+        reel_eval_model_close(&model);
+        return status;
+    }
+    *mistakes = (reel_mistakes){.model = model,
+                                .latents = reel_eval_model_latents(model),
+                                .make = make_mistake,
+                                .close = close_mistakes};
+    return REEL_OK;
+}
+
 /* One run, or all of them. run->recipe is the caller's, to be filled. */
 static reel_status train(reel_env *env, const reel_kernel_table *table, const reel_train_options *o,
                          reel_run_options *run, reel_recipe *recipe, bool *stopped) {
@@ -79,6 +110,7 @@ reel_status reel_train(reel_env *env, const reel_train_options *o, int *stopped)
                             .minutes = o->minutes,
                             .profile = o->profile != 0,
                             .sample = sample,
+                            .mistakes = open_mistakes,
                             .progress = o->progress,
                             .context = o->context};
     bool stop = false;

@@ -69,7 +69,7 @@ static reel_status resolve(reel_eval_model *m) {
                                            .frames = s->frames,
                                            .steps = m->o.steps,
                                            .cfg_scale = m->o.cfg_scale,
-                                           .cfg_to = 1};
+                                           .cfg_to = -1};
     reel_settings *to = &m->settings;
     const reel_status status = reel_settings_resolve(m->env, m->folder, &request, to);
     if (status != REEL_OK) return status;
@@ -316,8 +316,9 @@ reel_status reel_eval_model_generate(reel_eval_model *m, const char *prompt, uin
     return status;
 }
 
-reel_status reel_eval_model_error(reel_eval_model *m, const float *latents, const char *prompt,
-                                  double t, uint64_t seed, double *error) {
+/* m->x becomes how far the predicted velocity is from the true one, eps - latents: [z,f,h,w] */
+static reel_status predict(reel_eval_model *m, const float *latents, const char *prompt, double t,
+                           uint64_t seed) {
     const int64_t n = reel_eval_model_latents(m);
     reel_transformer *transformer = NULL;
     const double timestep = 1000 * t;
@@ -331,11 +332,28 @@ reel_status reel_eval_model_error(reel_eval_model *m, const float *latents, cons
     if (status == REEL_OK) status = reel_transformer_evaluate(transformer, &query, m->x, NULL);
     reel_transformer_free(&transformer);
     if (status != REEL_OK) return status;
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const double d = (double)m->x[i] - ((double)eps[i] - (double)latents[i]);
-        sum += d * d;
-    }
-    *error = sum / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        m->x[i] -= eps[i] - latents[i];
     return REEL_OK;
+}
+
+reel_status reel_eval_model_error(reel_eval_model *m, const float *latents, const char *prompt,
+                                  double t, uint64_t seed, double *error) {
+    const int64_t n = reel_eval_model_latents(m);
+    const reel_status status = predict(m, latents, prompt, t, seed);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)m->x[i] * (double)m->x[i];
+    *error = sum / (double)n;
+    return status;
+}
+
+reel_status reel_eval_model_mistake(reel_eval_model *m, const uint8_t *rgb, const char *prompt,
+                                    double t, uint64_t seed, float *error) {
+    const int64_t n = reel_eval_model_latents(m);
+    reel_status status = reel_eval_model_encode(m, rgb, error);
+    if (status == REEL_OK) status = predict(m, error, prompt, t, seed);
+    for (int64_t i = 0; i < n; i++) /* x0 = x - t v */
+        error[i] = (float)-t * m->x[i];
+    return status;
 }

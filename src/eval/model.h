@@ -55,4 +55,10 @@ REEL_MUST_USE reel_status reel_eval_model_error(reel_eval_model *model, const fl
                                                 const char *prompt, double t, uint64_t seed,
                                                 double *error);
 
+/* What the x0 is off by that is predicted of a clip: error [z,f,h,w], of the latents of rgb u8
+ * [F,H,W,3] under a prompt; t and seed as above. */
+REEL_MUST_USE reel_status reel_eval_model_mistake(reel_eval_model *model, const uint8_t *rgb,
+                                                  const char *prompt, double t, uint64_t seed,
+                                                  float *error);
+
 #endif

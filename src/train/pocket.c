@@ -8,13 +8,14 @@
 #include "base/folder.h"
 #include "base/json.h"
 #include "train/dit.h"
+#include "train/save.h"
 #include "train/text.h"
 #include "train/vae.h"
 #include "train/vocabulary.h"
 
 enum { PATH_BYTES = 4096, MOST_RECIPE_BYTES = 1 << 20, MOST_STAGES = 16 };
-typedef enum stage_kind { TOKENIZER, TEXT, VAE, DECODER, WORDS, DIT, N_KINDS } stage_kind;
-static const char *const kinds[N_KINDS] = {"tokenizer", "text", "vae", "decoder", "words", "dit"};
+typedef enum stage_kind { TOKENIZER, TEXT, VAE, WORDS, DIT, DECODER, N_KINDS } stage_kind;
+static const char *const kinds[N_KINDS] = {"tokenizer", "text", "vae", "words", "dit", "decoder"};
 
 typedef struct stage {
     stage_kind kind;
@@ -126,8 +127,9 @@ static reel_status connect(pocket *p, int number, reel_recipe *r) {
         const char *name;
         bool used;
     } wire[] = {{r->vae.init, "vae", s->kind == DECODER},
+                {r->vae.mistakes, "dit/model", s->kind == DECODER},
                 {r->dit.vae, "vae", transformer},
-                {r->dit.decoder, "decoder", transformer},
+                {r->dit.decoder, "vae", transformer}, /* the last stage gives it another */
                 {r->dit.tokenizer, "tokenizer/spiece.model", transformer || s->kind == TEXT},
                 {r->text.init, "text", transformer && has_text && !init[0]},
                 {r->dit.init, init, init[0] != 0}};
@@ -147,6 +149,14 @@ static reel_status train_tokenizer(pocket *p, const reel_run_options *options) {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/spiece.model", options->folder);
     return reel_path_exists(path) ? REEL_OK : reel_train_vocabulary(p->env, options);
+}
+
+/* The model gets the decoder that forgives its transformer. */
+static reel_status finish(const pocket *p) {
+    char model[PATH_BYTES], decoder[PATH_BYTES];
+    snprintf(model, sizeof model, "%s/dit/model", p->options->folder);
+    snprintf(decoder, sizeof decoder, "%s/decoder", p->options->folder);
+    return reel_save_vae(p->env, model, decoder);
 }
 
 static reel_status run_stage(pocket *p, int number, bool *stopped) {
@@ -169,7 +179,8 @@ static reel_status run_stage(pocket *p, int number, bool *stopped) {
     if (s->kind == TEXT) return reel_train_text(p->env, p->table, &options, stopped);
     if (s->kind == WORDS || s->kind == DIT)
         return reel_train_dit(p->env, p->table, &options, stopped);
-    return reel_train_vae(p->env, p->table, &options, s->kind == DECODER, stopped);
+    status = reel_train_vae(p->env, p->table, &options, s->kind == DECODER, stopped);
+    return status == REEL_OK && s->kind == DECODER && !*stopped ? finish(p) : status;
 }
 
 reel_status reel_train_pocket(reel_env *env, const reel_kernel_table *table,

@@ -1,8 +1,9 @@
-/* The whole of a small model from nothing: tokenizer, text encoder, autoencoder, its decoder once
- * more on noised latents, transformer; what comes out is a folder that generates.
+/* The whole of a small model from nothing: tokenizer, text encoder, autoencoder,
+ * transformer, and the decoder once more, on what that transformer gets wrong; what comes out is a
+ * folder that generates, DIR/dit/model.
  *
- * A recipe of recipes: {"tokenizer": FILE, "text": FILE, "vae": FILE, "decoder": FILE,
- * "words": [FILE, ...], "dit": FILE}, the files looked for beside it. Text may be left out: then
+ * A recipe of recipes: {"tokenizer": FILE, "text": FILE, "vae": FILE,
+ * "words": [FILE, ...], "dit": FILE, "decoder": FILE}, the files looked for beside it. Text may be left out: then
  * the first transformer makes its text encoder. So may words, which are dits of small clips: what
  * words mean is learned there for a quarter of the price, each goes on from the one before, and dit
  * from the last. Each stage is a run in a folder of its own below the whole's (words-1, ...) and

@@ -87,6 +87,7 @@ static const field fields[] = {
     REAL(vae, l1, 0, 1e6),
     REAL(vae, mse, 0, 1e6),
     REAL(vae, delta, 0, 1e6),
+    TEXT(vae, mistakes),
     REAL(vae, pca, 0, 1e6),
     REAL(vae, pca_final, 0, 1e6),
     WHOLE(vae, pca_steps, 1, 1e9),

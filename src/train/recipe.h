@@ -77,12 +77,13 @@ typedef struct reel_recipe {
         int64_t crop, crop_frames; /* pixels a side and frames of a training crop */
         int64_t full_every;        /* every n-th step takes whole clips; 0: never */
         double kl, l1, mse;        /* weights of the terms */
-        double delta;          /* of errors of the steps onto latent frames (train/vae_loss.h) */
-        double pca, pca_final; /* weight of staying near the linear code: first, last */
-        int64_t pca_steps;     /* over which it falls */
-        int64_t linear_path;   /* whether the linear code stands beside the networks */
-        double noise;          /* decoder stage: sigma of the noise on latents */
-        char init[REEL_RECIPE_TEXT]; /* folder whose vae/ the weights start from; "": none */
+        double delta;              /* of errors of steps from frame to frame (train/vae_loss.h) */
+        double pca, pca_final;     /* weight of staying near the linear code: first, last */
+        int64_t pca_steps;         /* over which it falls */
+        int64_t linear_path;       /* whether the linear code stands beside the networks */
+        double noise;              /* decoder stage: sigma of the noise on latents */
+        char mistakes[REEL_RECIPE_TEXT]; /* decoder stage: a model whose errors it is to forgive */
+        char init[REEL_RECIPE_TEXT];     /* folder whose vae/ the weights start from; "": none */
     } vae;
     struct {
         int64_t num_attention_heads, attention_head_dim, ffn_dim, num_layers, freq_dim;

@@ -56,13 +56,31 @@ typedef reel_status reel_sample_make(reel_env *env, const reel_kernel_table *tab
                                      const reel_sample_request *request, reel_sample_take *take,
                                      void *context);
 
+/* A model whose mistakes a decoder learns to forgive (train/vae_mistakes.h). */
+typedef struct reel_mistakes {
+    void *model;     /* NULL: there is none */
+    int64_t latents; /* elements of a clip's: z f h w */
+    /* What it makes of x0, the latents of rgb u8 [F,H,W,3]: error [z,f,h,w] of the x0 it predicts
+     * from (1 - t) x0 + t eps under a caption, as latents of unit variance. eps: of seed. */
+    reel_status (*make)(void *model, const uint8_t *rgb, const char *caption, double t,
+                        uint64_t seed, float *error);
+    void (*close)(struct reel_mistakes *mistakes);
+} reel_mistakes;
+
+/* Opens a model folder for clips of a size; *mistakes is the caller's to close. Whoever can run
+ * it, which training may not know. */
+typedef reel_status reel_mistakes_open(reel_env *env, const reel_kernel_table *table,
+                                       const char *folder, const reel_bucket *size,
+                                       reel_mistakes *mistakes);
+
 typedef struct reel_run_options {
     const char *folder;
     const reel_recipe *recipe;
     double minutes; /* of wall time; 0: to the end of the recipe's steps */
     double ceiling_flops_per_s;
-    bool profile;             /* after three steps: tell a table of kernels, stop */
-    reel_sample_make *sample; /* NULL: no samples are shown */
+    bool profile;                 /* after three steps: tell a table of kernels, stop */
+    reel_sample_make *sample;     /* NULL: no samples are shown */
+    reel_mistakes_open *mistakes; /* NULL: of no model */
     reel_train_progress *progress;
     void *context;
 } reel_run_options;

@@ -70,7 +70,7 @@ static reel_status copy_file(reel_env *env, const char *from, const char *folder
     return status;
 }
 
-static reel_status copy_vae(reel_env *env, const char *folder, const char *from) {
+reel_status reel_save_vae(reel_env *env, const char *folder, const char *from) {
     const char *const names[] = {"config.json", weights_name(REEL_COMPONENT_VAE)};
     char source[PATH_BYTES], target[PATH_BYTES];
     snprintf(target, sizeof target, "%s/vae", folder);
@@ -142,7 +142,7 @@ reel_status reel_save_model(reel_env *env, const char *folder, const reel_saved_
     char path[PATH_BYTES];
     reel_component_config vae;
     reel_status status = reel_read_part_config(env, m->vae, REEL_COMPONENT_VAE, &vae);
-    if (status == REEL_OK) status = copy_vae(env, folder, m->vae);
+    if (status == REEL_OK) status = reel_save_vae(env, folder, m->vae);
     snprintf(path, sizeof path, "%s/tokenizer", folder);
     if (status == REEL_OK) status = copy_file(env, m->tokenizer, path, "spiece.model");
     if (status == REEL_OK)

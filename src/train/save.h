@@ -25,6 +25,9 @@ typedef struct reel_saved_model {
     reel_usual usual;
 } reel_saved_model;
 
+/* Copies from/vae into a folder, where it may replace one. */
+REEL_MUST_USE reel_status reel_save_vae(reel_env *env, const char *folder, const char *from);
+
 /* Writes all parts, the scheduler's configuration and model_index.json. */
 REEL_MUST_USE reel_status reel_save_model(reel_env *env, const char *folder,
                                           const reel_saved_model *model);

@@ -20,8 +20,10 @@
 #include "train/pca.h"
 #include "train/save.h"
 #include "train/vae_loss.h"
+#include "train/vae_mistakes.h"
 
 enum { CHANNELS = 4, PCA_CLIPS = 40, PCA_PATCHES = 8192, SHOWN_CLIPS = 5, SHOWN_FRAMES = 3 };
+enum { FORGIVEN = 3 }; /* every so many batches are of noise, the others of mistakes */
 static const char tag[] = "vae trainer";
 
 /* A batch of crops of one size and the programs on it. */
@@ -31,7 +33,7 @@ typedef struct batch {
     float *x;           /* [B,F,H,W,3] */
     float *eps;         /* [B,f,h,w,z]: normal, times sigma */
     float *patches;     /* [B,f,h,w,P]: what the linear code reads; NULL without one */
-    float *still;       /* [B,n,1,HW3]: weights of steps onto latents; NULL without that term */
+    float *still;       /* [B,F-1,1,HW3]: weights of steps; NULL without that term */
     reel_program *program;
     reel_var mean, y; /* of a program that looks */
 } batch;
@@ -47,6 +49,7 @@ typedef struct vae_trainer {
     int64_t factor_t, factor_s;
     reel_learner *learner;
     reel_material material;
+    reel_mistakes mistakes; /* of the model that is to be forgiven, if there is one */
     reel_pool *pool, *held_out;
     reel_bucket full;              /* the first bucket: what is validated on */
     float *pca_w, *pca_b;          /* into the linear code */
@@ -107,9 +110,9 @@ static int64_t frame_elements(const batch *a) {
     return a->H * a->W * 3;
 }
 
-/* Latents behind the first. */
-static int64_t pieces(const batch *a) {
-    return (a->F - 1) / a->trainer->factor_t;
+/* Elements of the steps from frame to frame of a clip. */
+static int64_t step_elements(const batch *a) {
+    return (a->F - 1) * frame_elements(a);
 }
 
 /* The linear code of patches of 16 x 16 x 4 (say): [B,f,h,w,z] */
@@ -137,9 +140,9 @@ static reel_var record_loss(void *context, reel_nn *nn) {
     reel_var loss = reel_combine(t, reel_mse(t, y, x, 0), (float)o->vae.mse, reel_l1(t, y, x, 0),
                                  (float)o->vae.l1);
     if (a->still) {
-        const reel_shape steps = REEL_SHAPE(a->B, pieces(a), 1, frame_elements(a));
+        const reel_shape steps = REEL_SHAPE(a->B, a->F - 1, 1, frame_elements(a));
         const reel_var weight = input(nn, steps, "stillness", a->still);
-        const reel_var off = reel_delta_loss(t, y, x, weight, r->factor_t);
+        const reel_var off = reel_delta_loss(t, y, x, weight);
         loss = reel_combine(t, loss, 1, off, (float)o->vae.delta);
     }
     if (r->decoder) return loss;
@@ -178,9 +181,8 @@ static reel_status open_batch(vae_trainer *r, batch *a, reel_program_kind kind, 
         a->patches =
             reel_calloc(r->env, latent_elements(r, a) / r->config.z_dim * patch_elements(r),
                         sizeof *a->patches, tag);
-    const bool steps = kind == REEL_PROGRAM_TRAIN && r->recipe->vae.delta > 0 && pieces(a) > 0;
-    if (steps)
-        a->still = reel_calloc(r->env, B * pieces(a) * frame_elements(a), sizeof *a->still, tag);
+    const bool steps = kind == REEL_PROGRAM_TRAIN && r->recipe->vae.delta > 0 && F > 1;
+    if (steps) a->still = reel_calloc(r->env, B * step_elements(a), sizeof *a->still, tag);
     if (!a->x || !a->eps || (coded && !a->patches) || (steps && !a->still)) return REEL_E_NOMEM;
     return reel_program_new(r->learner, kind,
                             kind == REEL_PROGRAM_TRAIN ? record_loss : record_look, a, &a->program);
@@ -255,12 +257,12 @@ static void fill_crop(void *context, int64_t b, int lane) {
         .frames = a->F,
         .height = a->H,
         .width = a->W,
-        .mirror = draw(r, "crop mirror", i, 2) != 0};
+        .mirror = !r->mistakes.model && draw(r, "crop mirror", i, 2) != 0};
     reel_pool_crop(&clip, &crop, a->x + b * a->F * a->H * a->W * 3);
     if (a->patches) fill_patches(r, a, b);
     if (a->still)
-        reel_delta_weights(a->x + b * a->F * frame_elements(a), pieces(a), r->factor_t,
-                           frame_elements(a), a->still + b * pieces(a) * frame_elements(a));
+        reel_delta_weights(a->x + b * a->F * frame_elements(a), a->F, frame_elements(a),
+                           a->still + b * step_elements(a));
     const int64_t n = latent_elements(r, a) / a->B;
     float *eps = a->eps + b * n;
     reel_rng_fill_normal((uint64_t)r->recipe->run.seed, reel_rng_stream("vae noise"),
@@ -273,15 +275,32 @@ static void fill_crop(void *context, int64_t b, int lane) {
         eps[k] *= sigma;
 }
 
+/* The noise of a batch of whole clips is what a transformer gets wrong of them. */
+static reel_status fill_mistakes(vae_trainer *r, batch *a, int64_t step) {
+    reel_status status = REEL_OK;
+    for (int64_t b = 0; b < a->B && status == REEL_OK; b++) {
+        const int64_t i = step * 65536 + b;
+        const reel_pool_clip clip = draw_clip(r, a, i);
+        const reel_mistake mistake = {.source = &r->material.train,
+                                      .clip = &clip,
+                                      .seed = (uint64_t)r->recipe->run.seed,
+                                      .index = (uint64_t)i};
+        status = reel_vae_mistake(r->env, &r->mistakes, &r->config, &mistake,
+                                  a->eps + b * latent_elements(r, a) / a->B);
+    }
+    return status;
+}
+
 /* ---- the job ---- */
 
 static int64_t clips_made(const reel_recipe *r, int64_t step) {
     return r->data.pool_start + (int64_t)floor(r->data.fresh * (double)step);
 }
 
-/* Whole clips every now and then, while there are any; crops else. */
+/* Whole clips every now and then, while there are any; crops else. Mistakes are made of whole clips
+ * alone. */
 static batch *choose_batch(vae_trainer *r, int64_t index) {
-    const int64_t every = r->recipe->vae.full_every;
+    const int64_t every = r->mistakes.model ? 1 : r->recipe->vae.full_every;
     const bool whole = every && index % every == every - 1;
     return whole && find_clip(r, &r->clips, 0).rgb ? &r->clips : &r->crops;
 }
@@ -301,6 +320,8 @@ static reel_status step(void *context, int64_t index, double rate, reel_job_step
     filling f = {.r = r, .a = a, .step = index};
     reel_parallel_for(r->env->threads, a->B, fill_crop, &f);
     done->waited_s = reel_clock_s() - start;
+    if (r->mistakes.model && index % FORGIVEN) status = fill_mistakes(r, a, index);
+    if (status != REEL_OK) return status;
     const double s = fmin(1, (double)index / (double)r->recipe->vae.pca_steps);
     r->pca_weight = (float)(r->recipe->vae.pca * (1 - s) + r->recipe->vae.pca_final * s);
     status = reel_program_step(a->program, rate, NULL, &done->result);
@@ -676,6 +697,27 @@ static reel_status check_sizes(const vae_trainer *r) {
                : REEL_OK;
 }
 
+/* The model whose latents these are. */
+static reel_status open_mistakes(vae_trainer *r) {
+    const char *folder = r->recipe->vae.mistakes;
+    if (!folder[0]) return REEL_OK;
+    if (!r->decoder || !r->options->mistakes)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "vae.mistakes: a decoder alone learns to forgive a model");
+    if (r->recipe->data.n_buckets > 1)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "vae.mistakes needs clips of one size, data.buckets has %lld",
+                         (long long)r->recipe->data.n_buckets);
+    const reel_status status =
+        r->options->mistakes(r->env, r->table, folder, &r->full, &r->mistakes);
+    if (status != REEL_OK) return status;
+    const int64_t wanted = latent_elements(r, &r->clips) / r->clips.B;
+    if (r->mistakes.latents == wanted) return REEL_OK;
+    return reel_fail(r->env, REEL_E_ARG,
+                     "vae.mistakes: a clip has %lld latents in %s, the vae here makes %lld",
+                     (long long)r->mistakes.latents, folder, (long long)wanted);
+}
+
 static reel_status open_batches(vae_trainer *r) {
     const reel_recipe *o = r->recipe;
     const int64_t crop = o->vae.crop, frames = o->vae.crop_frames, B = o->optimiser.batch;
@@ -707,6 +749,7 @@ reel_status reel_train_vae(reel_env *env, const reel_kernel_table *table,
     if (status == REEL_OK) status = open_data(&r);
     if (status == REEL_OK) status = open_learner(&r);
     if (status == REEL_OK) status = open_batches(&r);
+    if (status == REEL_OK) status = open_mistakes(&r);
     if (status == REEL_OK) {
         const reel_job job = {.kind = decoder ? "decoder" : "vae",
                               .context = &r,
@@ -731,6 +774,7 @@ reel_status reel_train_vae(reel_env *env, const reel_kernel_table *table,
     reel_pool_free(&r.pool);
     reel_pool_free(&r.held_out);
     reel_material_close(&r.material);
+    if (r.mistakes.model) r.mistakes.close(&r.mistakes);
     reel_learner_free(&r.learner);
     return status;
 }

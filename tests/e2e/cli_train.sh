@@ -103,10 +103,10 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     says() { grep -qF -- "$2" "$work/$1/model/model_index.json" || complain "$1: its folder does not say $2"; }
     says dit '"cfg_scale":5.0,"text_length":32,"deblock":0.75,"world":true}'
     cp -r "$work/dit/model" "$work/own"
-    sed -i 's/"_reel":{.*}}/"_reel":{"text_length":24,"steps":7,"cfg_scale":5.5,"flow_shift":2.5,"deblock":0.5,"context_noise":0.25,"anchor":2}}/' \
+    sed -i 's/"_reel":{.*}}/"_reel":{"text_length":24,"steps":7,"cfg_scale":5.5,"cfg_to":0.5,"flow_shift":2.5,"deblock":0.5,"context_noise":0.25,"anchor":2}}/' \
         "$work/own/model_index.json"
     expect 0 "$REEL" train $dit --out "$work/said" --set "dit.init=$work/own" --steps 1
-    says said '"steps":7,"fps":8.0,"cfg_scale":5.5,"flow_shift":2.5,"text_length":32,"deblock":0.5,"context_noise":0.25,"anchor":2}'
+    says said '"steps":7,"fps":8.0,"cfg_scale":5.5,"cfg_to":0.5,"flow_shift":2.5,"text_length":32,"deblock":0.5,"context_noise":0.25,"anchor":2}'
     expect 0 "$REEL" train $dit --out "$work/unsaid" --set "dit.init=$work/own" --set text.tokens=0 --steps 1
     says unsaid '"text_length":24'
     # a text encoder alone learns what captions say (four skies: a quarter is chance), and a
@@ -161,6 +161,24 @@ else
     err_has "without sentencepiece"
 fi
 
+if [ -e "$work/dit/model/model_index.json" ]; then
+    # a decoder that learns to forgive a transformer, by the same bytes on any number of threads
+    forgive="decoder $recipe --set vae.init=$work/vae --set vae.mistakes=$work/dit/model --steps 3"
+    expect 0 "$REEL" train $forgive --out "$work/forgiven"
+    expect 0 "$REEL" train $forgive --out "$work/forgiven-one" --threads 1
+    same_tensors "$work/forgiven/vae/diffusion_pytorch_model.safetensors" \
+        "$work/forgiven-one/vae/diffusion_pytorch_model.safetensors"
+    # another model makes others
+    expect 0 "$REEL" train $forgive --out "$work/forgiven-other" --set "vae.mistakes=$work/lora/model"
+    cmp -s "$work/forgiven/vae/diffusion_pytorch_model.safetensors" \
+        "$work/forgiven-other/vae/diffusion_pytorch_model.safetensors" &&
+        complain "whose mistakes they are makes no difference"
+    expect 1 "$REEL" train vae $recipe --out "$work/x" --set "vae.mistakes=$work/dit/model"
+    err_has "a decoder alone learns to forgive"
+    expect 1 "$REEL" train decoder $recipe --out "$work/x" --set "vae.init=$work/vae" --set "vae.mistakes=$work/vae"
+    err_has "$work/vae"
+fi
+
 # all of it by one command, twice: the second time there is nothing left to do
 cat >"$work/pocket.json" <<'JSON'
 {"tokenizer": "recipe.json", "vae": "recipe.json", "decoder": "recipe.json", "dit": "recipe.json"}
@@ -168,6 +186,8 @@ JSON
 if [ -e "$work/tokenizer/spiece.model" ]; then
     expect 0 "$REEL" train pocket --config "$work/pocket.json" --out "$work/pocket" --steps 2
     expect 0 "$REEL" info "$work/pocket/dit/model"
+    grep -q '"mistakes": *"[^"]*/pocket/dit/model"' "$work/pocket/decoder/recipe.json" ||
+        complain "the decoder does not learn to forgive the transformer"
     cmp "$work/pocket/dit/model/vae/diffusion_pytorch_model.safetensors" \
         "$work/pocket/decoder/vae/diffusion_pytorch_model.safetensors" ||
         complain "the model has not the finished decoder"
