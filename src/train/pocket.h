@@ -3,11 +3,11 @@
  * folder that generates, DIR/dit/model.
  *
  * A recipe of recipes: {"tokenizer": FILE, "text": FILE, "vae": FILE,
- * "words": [FILE, ...], "dit": FILE, "decoder": FILE}, the files looked for beside it. Text may be left out: then
- * the first transformer makes its text encoder. So may words, which are dits of small clips: what
- * words mean is learned there for a quarter of the price, each goes on from the one before, and dit
- * from the last. Each stage is a run in a folder of its own below the whole's (words-1, ...) and
- * goes on where it was; those that are done are passed over.
+ * "words": [FILE, ...], "dit": FILE, "decoder": FILE}, the files looked for beside it. Text may be
+ * left out: then the first transformer makes its text encoder. So may words, which are dits of
+ * small clips: what words mean is learned there for a quarter of the price, each goes on from the
+ * one before, and dit from the last. Each stage is a run in a folder of its own below the whole's
+ * (words-1, ...) and goes on where it was; those that are done are passed over.
  */
 #ifndef REEL_TRAIN_POCKET_H
 #define REEL_TRAIN_POCKET_H

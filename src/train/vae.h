@@ -7,8 +7,8 @@
  *
  * (each a mean over elements). linear is the code of principal components (train/pca.h): a fresh
  * encoder is led to it first and kept near it by a small weight, which orders latents by energy.
- * With the encoder frozen (stage decoder) the decoder is finished on latents with more noise, and on
- * those of a diffusion model's mistakes (train/vae_mistakes.h), so that it forgives them.
+ * With the encoder frozen (stage decoder) the decoder is finished on latents with more noise, and
+ * on those of a diffusion model's mistakes (train/vae_mistakes.h), so that it forgives them.
  */
 #ifndef REEL_TRAIN_VAE_H
 #define REEL_TRAIN_VAE_H
