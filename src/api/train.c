@@ -58,7 +58,9 @@ static reel_status open_mistakes(reel_env *env, const reel_kernel_table *table, 
     reel_eval_model *model = NULL;
     reel_status status = reel_eval_model_open(env, &options, &model);
     if (status == REEL_OK && !reel_eval_model_generates(model))
-        status = reel_fail(env, REEL_E_ARG, "vae.mistakes: %s has no transformer", folder);
+        status = reel_fail(
+            env, REEL_E_ARG,
+            "vae.mistakes: got %s, which has no transformer; wanted a whole model folder", folder);
     if (status != REEL_OK) {
         reel_eval_model_close(&model);
         return status;

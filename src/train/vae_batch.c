@@ -133,7 +133,6 @@ typedef struct filling {
     reel_vae_trainer *r;
     reel_vae_batch *a;
     int64_t step;
-    bool exact; /* whole clips of the batch's size */
 } filling;
 
 uint64_t reel_vae_draw(const reel_vae_trainer *r, const char *what, int64_t i, uint64_t n) {
@@ -252,7 +251,8 @@ static reel_status open_mistakes(reel_vae_trainer *r) {
     if (!folder[0]) return REEL_OK;
     if (!r->decoder || !r->options->mistakes)
         return reel_fail(r->env, REEL_E_ARG,
-                         "vae.mistakes: a decoder alone learns to forgive a model");
+                         "vae.mistakes: got '%s', but a decoder alone learns to forgive a model",
+                         folder);
     if (r->recipe->data.n_buckets > 1)
         return reel_fail(r->env, REEL_E_ARG,
                          "vae.mistakes needs clips of one size, data.buckets has %lld",

@@ -241,7 +241,6 @@ typedef struct reel_scene {
     float sun_side; /* -1 or 1: light from the left or the right */
 } reel_scene;
 
-/* What to make a scene of. */
 /* What a lesson may be about: a move of the camera, one way or the other; the way an object goes;
  * two objects, each with a kind and a color of its own. */
 typedef enum reel_drill {
@@ -259,6 +258,7 @@ typedef enum reel_drill {
  * none. */
 bool reel_drills_parse(const char *names, unsigned *drills);
 
+/* What to make a scene of. */
 typedef struct reel_scene_options {
     uint64_t seed, index;
     reel_split split;
