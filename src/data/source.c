@@ -22,7 +22,7 @@ reel_status reel_world_source_set_drills(reel_env *env, double drills, const cha
     if (reel_drills_parse(names, &source->drill_on)) return REEL_OK;
     return reel_fail(env, REEL_E_ARG,
                      "data.drill_on: got '%s', wanted some of pan, tilt, zoom, dolly, orbit, "
-                     "heading, pair",
+                     "heading, pair, fall, behind",
                      names);
 }
 

@@ -211,13 +211,22 @@ static void complete_count(reel_attributes *a, reel_draw *draw) {
     a->n_objects = drawn < least ? least : drawn;
 }
 
+enum { SOME_WAY = -2 /* any motion that heads somewhere */ };
+
 static const struct drill {
     const char *name;
-    int move; /* the first of two, or REEL_CAMERA_STILL */
-} drills[] = {{"pan", REEL_CAMERA_PAN_LEFT},     {"tilt", REEL_CAMERA_TILT_UP},
-              {"zoom", REEL_CAMERA_ZOOM_IN},     {"dolly", REEL_CAMERA_DOLLY_IN},
-              {"orbit", REEL_CAMERA_ORBIT_LEFT}, {"heading", REEL_CAMERA_STILL},
-              {"pair", REEL_CAMERA_STILL}};
+    int n_objects;
+    int camera; /* the first of two moves, or REEL_CAMERA_STILL */
+    int motion; /* of the first object; SOME_WAY or REEL_ANY */
+} drills[] = {{"pan", 1, REEL_CAMERA_PAN_LEFT, REEL_ANY},
+              {"tilt", 1, REEL_CAMERA_TILT_UP, REEL_ANY},
+              {"zoom", 1, REEL_CAMERA_ZOOM_IN, REEL_ANY},
+              {"dolly", 1, REEL_CAMERA_DOLLY_IN, REEL_ANY},
+              {"orbit", 1, REEL_CAMERA_ORBIT_LEFT, REEL_ANY},
+              {"heading", 1, REEL_CAMERA_STILL, SOME_WAY},
+              {"pair", 2, REEL_CAMERA_STILL, REEL_ANY},
+              {"fall", 1, REEL_CAMERA_STILL, REEL_MOTION_FALL},
+              {"behind", 2, REEL_CAMERA_STILL, REEL_MOTION_PASS_BEHIND}};
 enum { N_DRILLS = sizeof drills / sizeof *drills };
 
 bool reel_drills_parse(const char *names, unsigned *set) {
@@ -237,30 +246,33 @@ bool reel_drills_parse(const char *names, unsigned *set) {
     return true;
 }
 
-/* Two objects have more to tell than a direction: half of the lessons are theirs. */
-static bool is_about_a_pair(unsigned set, reel_draw *draw) {
-    if (!(set & REEL_DRILL_PAIR)) return false;
-    return set == REEL_DRILL_PAIR || reel_draw_below(draw, 2);
+/* Two objects have more to tell than one: where the set has lessons of both, half are theirs. */
+static const struct drill *draw_drill(unsigned set, reel_draw *draw) {
+    int about[2][N_DRILLS], n[2] = {0, 0};
+    for (int i = 0; i < N_DRILLS; i++)
+        if (set >> i & 1u) {
+            const int two = drills[i].n_objects == 2;
+            about[two][n[two]++] = i;
+        }
+    const int two = n[0] && n[1] ? reel_draw_below(draw, 2) : n[1] > 0;
+    return &drills[about[two][reel_draw_below(draw, n[two])]];
+}
+
+static int draw_motion_that_heads(reel_draw *draw) {
+    int heads[REEL_MOTION_COUNT], n = 0;
+    for (int m = 0; m < REEL_MOTION_COUNT; m++)
+        if (reel_motion_heads((reel_motion)m)) heads[n++] = m;
+    return heads[reel_draw_below(draw, n)];
 }
 
 void reel_rules_drill(reel_attributes *a, unsigned set, reel_draw *draw) {
-    if (is_about_a_pair(set, draw)) {
-        a->n_objects = 2;
-        reel_attributes_set(a, REEL_ATTRIBUTE_CAMERA, 0, REEL_CAMERA_STILL);
-        return;
-    }
-    set &= ~(unsigned)REEL_DRILL_PAIR;
-    int about[N_DRILLS], heads[REEL_MOTION_COUNT], n_about = 0, n_heads = 0;
-    for (int i = 0; i < N_DRILLS; i++)
-        if (set >> i & 1u) about[n_about++] = i;
-    for (int m = 0; m < REEL_MOTION_COUNT; m++)
-        if (reel_motion_heads((reel_motion)m)) heads[n_heads++] = m;
-    const int move = drills[about[reel_draw_below(draw, n_about)]].move;
-    const int way = reel_draw_below(draw, 2);
-    a->n_objects = 1;
-    reel_attributes_set(a, REEL_ATTRIBUTE_CAMERA, 0, move == REEL_CAMERA_STILL ? move : move + way);
-    if (move == REEL_CAMERA_STILL)
-        reel_attributes_set(a, REEL_ATTRIBUTE_MOTION, 0, heads[reel_draw_below(draw, n_heads)]);
+    const struct drill *d = draw_drill(set, draw);
+    const bool moves = d->camera != REEL_CAMERA_STILL;
+    a->n_objects = d->n_objects;
+    reel_attributes_set(a, REEL_ATTRIBUTE_CAMERA, 0,
+                        moves ? d->camera + reel_draw_below(draw, 2) : d->camera);
+    reel_attributes_set(a, REEL_ATTRIBUTE_MOTION, 0,
+                        d->motion == SOME_WAY ? draw_motion_that_heads(draw) : d->motion);
 }
 
 bool reel_rules_complete(reel_attributes *a, reel_draw *draw) {

@@ -132,7 +132,8 @@ static int count_drills(reel_env *env, unsigned set, int *camera, int *heads) {
 
 static void test_scene_drills_go_somewhere(void **state) {
     int camera[REEL_CAMERA_COUNT], heads[REEL_HEADING_COUNT];
-    const unsigned ways = REEL_DRILL_ALL & ~(unsigned)REEL_DRILL_PAIR;
+    const unsigned ways =
+        REEL_DRILL_ALL & ~(unsigned)(REEL_DRILL_PAIR | REEL_DRILL_FALL | REEL_DRILL_BEHIND);
     assert_int_equal(count_drills(*state, ways, camera, heads), 0);
     /* each way of each is awaited 33 times of 400, the deviation being 5.5 */
     for (int k = 1; k < REEL_CAMERA_COUNT; k++)
@@ -161,6 +162,26 @@ static void test_scene_drills_with_two_objects(void **state) {
                     N_SCENES / 2 + 50);
 }
 
+/* Each object 0 of a lesson about a motion has it. */
+static void test_scene_drills_about_a_motion(void **state) {
+    static const struct {
+        unsigned set;
+        int motion, n_objects;
+    } lesson[] = {{REEL_DRILL_FALL, REEL_MOTION_FALL, 1},
+                  {REEL_DRILL_BEHIND, REEL_MOTION_PASS_BEHIND, 2}};
+    for (size_t k = 0; k < sizeof lesson / sizeof *lesson; k++)
+        for (uint64_t i = 0; i < N_SCENES; i++) {
+            reel_scene_options o = reel_scene_options_default();
+            o.index = i;
+            o.drill = lesson[k].set;
+            reel_scene scene;
+            assert_int_equal(reel_scene_sample(*state, &o, &scene), REEL_OK);
+            assert_int_equal(scene.n_objects, lesson[k].n_objects);
+            assert_int_equal(scene.object[0].motion, lesson[k].motion);
+            assert_int_equal(scene.camera.move, REEL_CAMERA_STILL);
+        }
+}
+
 static void test_scene_drills_by_name(void **state) {
     (void)state;
     unsigned set;
@@ -170,6 +191,8 @@ static void test_scene_drills_by_name(void **state) {
     assert_int_equal(set, REEL_DRILL_PAN | REEL_DRILL_ORBIT | REEL_DRILL_HEADING);
     assert_true(reel_drills_parse("tilt,zoom,dolly,pair", &set));
     assert_int_equal(set, REEL_DRILL_TILT | REEL_DRILL_ZOOM | REEL_DRILL_DOLLY | REEL_DRILL_PAIR);
+    assert_true(reel_drills_parse("fall,behind", &set));
+    assert_int_equal(set, REEL_DRILL_FALL | REEL_DRILL_BEHIND);
     assert_false(reel_drills_parse("pan,zoo", &set));
     assert_false(reel_drills_parse("pans", &set));
 }
@@ -316,6 +339,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_scene_splits_hold_out_what_they_say, begin, end),
         cmocka_unit_test(test_scene_drills_go_somewhere),
         cmocka_unit_test(test_scene_drills_with_two_objects),
+        cmocka_unit_test(test_scene_drills_about_a_motion),
         cmocka_unit_test(test_scene_drills_by_name),
         cmocka_unit_test(test_split_holds_out_one_pair_of_each_kind),
         cmocka_unit_test(test_split_prompts_are_possible_and_held_out),

@@ -242,7 +242,8 @@ typedef struct reel_scene {
 } reel_scene;
 
 /* What a lesson may be about: a move of the camera, one way or the other; the way an object goes;
- * two objects, each with a kind and a color of its own. */
+ * two objects, each with a kind and a color of its own; an object that falls; one that passes
+ * behind another. */
 typedef enum reel_drill {
     REEL_DRILL_PAN = 1,
     REEL_DRILL_TILT = 2,
@@ -251,7 +252,9 @@ typedef enum reel_drill {
     REEL_DRILL_ORBIT = 16,
     REEL_DRILL_HEADING = 32,
     REEL_DRILL_PAIR = 64,
-    REEL_DRILL_ALL = 127
+    REEL_DRILL_FALL = 128,
+    REEL_DRILL_BEHIND = 256,
+    REEL_DRILL_ALL = 511
 } reel_drill;
 
 /* A set from names between commas or spaces: "pan,orbit,heading"; "" is all. False when a name is
@@ -265,8 +268,8 @@ typedef struct reel_scene_options {
     float duration_s; /* of the clip, (frames - 1) / fps, in [0.1,60]; 2 */
     int n_objects;    /* 1..3; 0: one in two thirds of scenes, else two or three */
     unsigned drill;   /* a lesson about one of this set of reel_drill: one object, and the camera
-                         moves, or is still and the object heads somewhere; or two objects under a
-                         still camera, in half of the lessons where others are in the set.
+                         moves, or is still and the object heads somewhere or falls; or two objects
+                         under a still camera, in half of the lessons where the set has both.
                          n_objects is not looked at. 0: no lesson */
 } reel_scene_options;
 
