@@ -28,6 +28,13 @@ static double draw_level(const reel_dit_trainer *r, uint64_t i, int64_t n_tokens
     return s * t / (1 + (s - 1) * t);
 }
 
+/* Of what is known of sample i: a long video goes on from what the model made itself, which is
+ * never quite clean (Diffusion Forcing, Chen et al. 2024). Half stay clean, as given files are. */
+static double draw_known_noise(const reel_dit_trainer *r, uint64_t i) {
+    const double u = uniform(r, "dit known noise", i);
+    return u < 0.5 ? 0 : (2 * u - 1) * r->recipe->dit.known_noise;
+}
+
 /* A stored clip, perhaps cut to its first frames, so that at most `room` tokens are needed. */
 static reel_latent_clip draw_clip(const reel_dit_trainer *r, const reel_row *row, uint64_t i,
                                   int64_t room) {
@@ -66,15 +73,31 @@ static reel_status draw_caption(reel_dit_trainer *r, reel_row *row, int64_t k, u
     return status == REEL_OK ? reel_dit_set_caption(r, row, k, text) : status;
 }
 
-/* Where the objects of clip k are, when that matters and somebody knows. */
+/* Where the objects of clip k are, when that matters and somebody knows; of a window nobody does.
+ */
 static reel_status place_objects(reel_dit_trainer *r, reel_row *row, int64_t k) {
     const reel_latent_clip *c = &row->clip[k].latent;
     const reel_latents_encoder e = reel_clip_encoder_latents(r->encoder);
     const reel_source_cells cells = {
         .frames = e.factor_t, .size = e.factor_s * row->patch, .layers = c->f};
     const reel_source *s = &r->material.train;
-    if (!s->objects || row->object_weight == 1) return REEL_OK;
+    if (!s->objects || row->object_weight == 1 || row->clip[k].gap) return REEL_OK;
     return s->objects(r->env, s->context, c->index, c->size, &cells, reel_row_objects(row, k));
+}
+
+/* Sample `at` as clip i of the row, with what is known of it; noise: index of its first number. */
+static void put_clip(reel_dit_trainer *r, reel_row *row, int64_t i, uint64_t at, reel_latent_clip c,
+                     uint64_t noise) {
+    const uint64_t seed = (uint64_t)r->recipe->run.seed;
+    const double fraction = r->recipe->dit.mask_fraction;
+    const int64_t gap = reel_known_gap(seed, at, reel_known_kind_of(seed, at, fraction), &c.f);
+    reel_row_box region;
+    const uint64_t known =
+        reel_known_draw(seed, at, fraction, c.f, c.h / row->patch, c.w / row->patch, &region);
+    reel_row_add(row, &c, draw_level(r, at, reel_row_tokens(row, &c)), known, noise);
+    reel_row_set_region(row, i, &region);
+    reel_row_set_known_noise(row, i, draw_known_noise(r, at));
+    reel_row_set_gap(row, i, gap);
 }
 
 /* Micro-step k of the step under way. */
@@ -92,16 +115,10 @@ reel_status reel_dit_fill_row(void *context, int64_t k) {
         const uint64_t at = base + (uint64_t)i;
         const reel_latent_clip c = draw_clip(r, row, at, room);
         if (c.f < 1) break;
-        const int64_t n = reel_row_tokens(row, &c);
         const uint64_t noise = ((uint64_t)micro * (uint64_t)row->T + (uint64_t)(row->T - room)) *
                                (uint64_t)((width + 3) / 4 * 4);
-        reel_row_box region;
-        const uint64_t known =
-            reel_known_draw((uint64_t)r->recipe->run.seed, at, r->recipe->dit.mask_fraction, c.f,
-                            c.h / row->patch, c.w / row->patch, &region);
-        reel_row_add(row, &c, draw_level(r, at, n), known, noise);
-        reel_row_set_region(row, i, &region);
-        room -= n;
+        put_clip(r, row, i, at, c, noise);
+        room -= reel_row_tokens(row, &row->clip[i].latent);
         status = place_objects(r, row, i);
         if (status == REEL_OK) status = draw_caption(r, row, i, at);
     }

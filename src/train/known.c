@@ -19,6 +19,14 @@ static uint64_t some_frames(uint64_t seed, uint64_t i, uint64_t all) {
     return some == all ? 1 : some;
 }
 
+/* A head and a tail with one frame or more between them. */
+static uint64_t both_ends(uint64_t seed, uint64_t i, int64_t f) {
+    if (f < 3) return 1;
+    const int64_t n = 2 + (int64_t)below(seed, "dit mask length", i, f - 2);
+    const int64_t head = 1 + (int64_t)below(seed, "dit mask head", i, n - 1);
+    return (((uint64_t)1 << head) - 1) | (((uint64_t)1 << (n - head)) - 1) << (f - (n - head));
+}
+
 static uint64_t frames_of(reel_known_kind kind, uint64_t seed, uint64_t i, int64_t f) {
     const uint64_t all = f < 64 ? ((uint64_t)1 << f) - 1 : ~(uint64_t)0;
     const uint64_t last = (uint64_t)1 << (f - 1);
@@ -37,6 +45,10 @@ static uint64_t frames_of(reel_known_kind kind, uint64_t seed, uint64_t i, int64
         return head;
     case REEL_KNOWN_TAIL:
         return head << (f - n);
+    case REEL_KNOWN_ENDS:
+        return both_ends(seed, i, f);
+    case REEL_KNOWN_WINDOW:
+        return f > 2 && n == 1 ? 3 : head;
     default:
         return 0;
     }
@@ -50,6 +62,13 @@ static reel_row_box box_of(uint64_t seed, uint64_t i, int64_t h, int64_t w) {
     b.y = (int64_t)below(seed, "dit mask y", i, h - b.height + 1);
     b.x = (int64_t)below(seed, "dit mask x", i, w - b.width + 1);
     return b;
+}
+
+int64_t reel_known_gap(uint64_t seed, uint64_t i, reel_known_kind kind, int64_t *f) {
+    if (kind != REEL_KNOWN_WINDOW || *f < 5) return 0;
+    const int64_t stored = *f;
+    *f = 3 + (int64_t)below(seed, "dit mask window", i, stored - 3);
+    return 1 + (int64_t)below(seed, "dit mask gap", i, stored - *f);
 }
 
 uint64_t reel_known_draw(uint64_t seed, uint64_t i, double fraction, int64_t f, int64_t h,

@@ -9,7 +9,7 @@
 enum { N = 70000, F = 9, H = 8, W = 6 };
 static const uint64_t all = ((uint64_t)1 << F) - 1;
 
-/* 0.3 of the samples know something, and every way has a seventh of those. */
+/* 0.3 of the samples know something, and every way has a ninth of those. */
 static void test_known_shares_are_even(void **state) {
     (void)state;
     int count[REEL_KNOWN_KINDS] = {0};
@@ -17,7 +17,7 @@ static void test_known_shares_are_even(void **state) {
         count[reel_known_kind_of(5, i, 0.3)]++;
     assert_in_range(count[REEL_KNOWN_NOTHING], 0.69 * N, 0.71 * N);
     for (int k = REEL_KNOWN_FIRST; k < REEL_KNOWN_KINDS; k++)
-        assert_in_range(count[k], 0.3 / 7 * 0.93 * N, 0.3 / 7 * 1.07 * N);
+        assert_in_range(count[k], 0.3 / 9 * 0.93 * N, 0.3 / 9 * 1.07 * N);
 }
 
 static int bits(uint64_t x) {
@@ -30,6 +30,13 @@ static int bits(uint64_t x) {
 /* A run of ones from frame 0 on. */
 static bool is_head(uint64_t x) {
     return (x & 1) && (x & (x + 1)) == 0;
+}
+
+/* Ones that follow one another, anywhere. */
+static bool is_run(uint64_t x) {
+    while (x && !(x & 1))
+        x >>= 1;
+    return is_head(x);
 }
 
 static void test_known_frames_are_what_their_kind_says(void **state) {
@@ -46,6 +53,8 @@ static void test_known_frames_are_what_their_kind_says(void **state) {
         if (kind == REEL_KNOWN_BOTH) assert_int_equal(x, 1 | 1 << (F - 1));
         if (kind == REEL_KNOWN_HEAD) assert_true(is_head(x));
         if (kind == REEL_KNOWN_TAIL) assert_true(is_head(~x & all));
+        if (kind == REEL_KNOWN_ENDS) assert_true((x & 1) && x >> (F - 1) && is_run(~x & all));
+        if (kind == REEL_KNOWN_WINDOW) assert_true(is_head(x) && bits(x) > 1);
         if (kind == REEL_KNOWN_REGION) assert_int_equal(x, 0);
         if (kind == REEL_KNOWN_HEAD && bits(x) > longest) longest = bits(x);
         n_coins += kind == REEL_KNOWN_SOME ? F : 0;
@@ -70,6 +79,26 @@ static void test_known_regions_are_inside_and_never_all(void **state) {
     assert_in_range(outside, 0.45 * n, 0.55 * n);
 }
 
+static void test_known_windows_leave_a_gap_inside_the_clip(void **state) {
+    (void)state;
+    enum { LONGEST = 17 };
+    int64_t least = LONGEST, most = 0, shortest = LONGEST;
+    for (uint64_t i = 0; i < N / 7; i++) {
+        int64_t f = LONGEST;
+        const int64_t gap = reel_known_gap(3, i, REEL_KNOWN_WINDOW, &f);
+        assert_true(gap >= 1 && f >= 3 && f + gap <= LONGEST);
+        if (gap < least) least = gap;
+        if (gap > most) most = gap;
+        if (f < shortest) shortest = f;
+        for (int kind = 0; kind < REEL_KNOWN_KINDS; kind++) {
+            f = kind == REEL_KNOWN_WINDOW ? 4 : LONGEST; /* too short, or another kind */
+            assert_int_equal(reel_known_gap(3, i, (reel_known_kind)kind, &f), 0);
+            assert_int_equal(f, kind == REEL_KNOWN_WINDOW ? 4 : LONGEST);
+        }
+    }
+    assert_true(least == 1 && most == LONGEST - 3 && shortest == 3);
+}
+
 static void test_known_of_images_and_of_lines(void **state) {
     (void)state;
     for (uint64_t i = 0; i < 500; i++) {
@@ -86,6 +115,7 @@ int main(void) {
         cmocka_unit_test(test_known_shares_are_even),
         cmocka_unit_test(test_known_frames_are_what_their_kind_says),
         cmocka_unit_test(test_known_regions_are_inside_and_never_all),
+        cmocka_unit_test(test_known_windows_leave_a_gap_inside_the_clip),
         cmocka_unit_test(test_known_of_images_and_of_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,7 @@ static const field fields[] = {
     WHOLE(dit, balance_text, 0, 1),
     REAL(dit, object_weight, 0.01, 1000),
     REAL(dit, mask_fraction, 0, 1),
+    REAL(dit, known_noise, 0, 1),
     REAL(dit, caption_dropout, 0, 1),
     REAL(dit, chinese_fraction, 0, 1),
     REAL(dit, t_mean, -20, 20),

@@ -109,6 +109,14 @@ void reel_row_set_region(reel_row *row, int64_t i, const reel_row_box *region) {
     row->clip[i].region = *region;
 }
 
+void reel_row_set_known_noise(reel_row *row, int64_t i, double t) {
+    row->clip[i].known_t = t;
+}
+
+void reel_row_set_gap(reel_row *row, int64_t i, int64_t gap) {
+    row->clip[i].gap = gap;
+}
+
 void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n) {
     for (int64_t k = 0; k < n && k < row->X; k++) {
         row->ids[i * row->X + k] = id[k];
@@ -233,6 +241,7 @@ static void fill_clip(void *context, int64_t i, int lane) {
     const reel_latent_clip *x = &clip->latent;
     const int64_t p = row->patch, width = row->z * p * p, h = x->h / p, w = x->w / p;
     const mixture noised = mixture_of(row, clip->t), clean = {1, 0, -1, 0};
+    const mixture given = clip->known_t > 0 ? mixture_of(row, clip->known_t) : clean;
     const float weight = weight_of(row, clip->t);
     float *target = row->target + clip->first * width;
     reel_rng_fill_normal(f->seed, f->stream, clip->noise, x->f * h * w * width, target);
@@ -240,9 +249,10 @@ static void fill_clip(void *context, int64_t i, int lane) {
     for (int64_t k = 0; k < x->f * h * w; k++, target += width) {
         const int64_t frame = k / (h * w), y = k / w % h, at = k % w, token = clip->first + k;
         const bool known = is_known(clip, frame, y, at);
-        const reel_bf16 *from = x->data + ((frame * x->h + y * p) * x->w + at * p) * row->z;
+        const int64_t stored = frame ? frame + clip->gap : 0;
+        const reel_bf16 *from = x->data + ((stored * x->h + y * p) * x->w + at * p) * row->z;
         float *into = row->tokens + token * row->C * p * p;
-        fill_token(row, from, x->w, known ? clean : noised, into, target);
+        fill_token(row, from, x->w, known ? given : noised, into, target);
         fill_planes(row, x, y, at, into);
         row->weight[token] = known ? 0 : row->objects[token] ? weight * row->object_weight : weight;
         row->map[token] = (int32_t)(2 * i + known);
@@ -280,12 +290,15 @@ static float mean_weight(const reel_row *row) {
     return n > 0 ? (float)(sum / n) : 0;
 }
 
+static float level_of(const reel_row *row, double t) {
+    return row->alphas ? (float)timestep_of(t) : (float)(1000 * t);
+}
+
 void reel_row_fill(reel_row *row, uint64_t seed) {
     filling f = {.row = row, .seed = seed, .stream = reel_rng_stream("row noise")};
     for (int64_t i = 0; i < row->N; i++) {
-        const double t = i < row->n ? row->clip[i].t : 0;
-        row->level[2 * i] = row->alphas ? (float)timestep_of(t) : (float)(1000 * t);
-        row->level[2 * i + 1] = 0;
+        row->level[2 * i] = level_of(row, i < row->n ? row->clip[i].t : 0);
+        row->level[2 * i + 1] = level_of(row, i < row->n ? row->clip[i].known_t : 0);
     }
     reel_parallel_for(row->env->threads, row->n, fill_clip, &f);
     fill_rest(row);

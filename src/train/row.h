@@ -13,7 +13,8 @@
  *               [-1,1], says where between beta and the posterior's the log variance lies
  *
  * with a the cumulative alpha of a cosine schedule at timestep t (Nichol & Dhariwal 2021). What is
- * known, whole frames or a box of every frame, has level 0, is not noised and weighs nothing.
+ * known, whole frames or a box of every frame, weighs nothing; it has a level of its own, which is
+ * 0 where nothing else is said: clean.
  *
  * Letters: T tokens of the row, N clips at most, X text tokens of each, z channels of latents, P
  * positions of a patch.
@@ -53,6 +54,8 @@ typedef struct reel_row_clip {
     reel_latent_clip latent; /* f may be less than the stored clip has: its first frames */
     int64_t first;           /* token */
     double t;                /* noise level in [0,1] */
+    double known_t;          /* that of what is known */
+    int64_t gap;             /* stored frames left out between the first two */
     uint64_t known;          /* bit i: frame i is known */
     reel_row_box region;     /* known, too */
     uint64_t noise;          /* index of its first normal number; a multiple of 4 */
@@ -109,6 +112,10 @@ bool reel_row_add(reel_row *row, const reel_latent_clip *latent, double t, uint6
                   uint64_t noise);
 /* What else is known of clip i, in every frame. */
 void reel_row_set_region(reel_row *row, int64_t i, const reel_row_box *region);
+/* The noise level, in [0,1], of what is known of clip i. */
+void reel_row_set_known_noise(reel_row *row, int64_t i, double t);
+/* Leaves stored frames [1, 1 + gap) of clip i out, which has gap more than latent.f says. */
+void reel_row_set_gap(reel_row *row, int64_t i, int64_t gap);
 /* The text of clip i: n ids, cut to X. */
 void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n);
 /* The tokens of clip i to be told where its objects are: [f,h,w], as reel_row.objects. */

@@ -130,6 +130,48 @@ static void test_row_objects_weigh_more_until_it_is_cleared(void **state) {
     close_fixture(&f);
 }
 
+/* Known tokens have noise of their own level, and still weigh nothing. */
+static void test_row_known_frames_may_have_noise_of_their_own(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &f.clip, 0.75, 1u << 2, 0);
+    reel_row_set_known_noise(&f.row, 0, 0.125);
+    reel_row_fill(&f.row, 1);
+    assert_true(f.row.level[0] == 750 && f.row.level[1] == 125);
+    for (int token = 0; token < 24; token++) {
+        const bool known = token / 6 == 2;
+        const float t = known ? 0.125f : 0.75f;
+        const float x0 = value(&f, token / 6, token / 3 % 2 * 2, token % 3 * 2, 0);
+        const float eps = f.row.target[token * WIDTH] + x0;
+        assert_true(f.row.weight[token] == (known ? 0 : 1));
+        assert_int_equal(f.row.map[token], known);
+        assert_true(fabsf(f.row.tokens[token * WIDTH] - ((1 - t) * x0 + t * eps)) < 1e-5f);
+    }
+    close_fixture(&f);
+}
+
+/* A clip of four frames without its second and third. */
+static void test_row_a_gap_lies_behind_the_first_frame(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_latent_clip two = f.clip;
+    two.f = 2;
+    reel_row_clear(&f.row);
+    reel_row_add(&f.row, &two, 0, 0, 0);
+    reel_row_set_gap(&f.row, 0, 2);
+    reel_row_fill(&f.row, 1);
+    for (int token = 0; token < 12; token++) {
+        const int stored = token < 6 ? 0 : 3;
+        assert_true(f.row.tokens[token * WIDTH] ==
+                    value(&f, stored, token / 3 % 2 * 2, token % 3 * 2, 0));
+        assert_int_equal(f.row.positions[3 * token], token / 6);
+    }
+    close_fixture(&f);
+}
+
 static void test_row_a_region_is_known_in_every_frame(void **state) {
     (void)state;
     fixture f;
@@ -262,9 +304,11 @@ int main(void) {
         cmocka_unit_test(test_row_flow_mixes_and_points_from_data_to_noise),
         cmocka_unit_test(test_row_sample_weighs_errors_as_those_of_velocities),
         cmocka_unit_test(test_row_objects_weigh_more_until_it_is_cleared),
+        cmocka_unit_test(test_row_a_gap_lies_behind_the_first_frame),
         cmocka_unit_test(test_row_a_region_is_known_in_every_frame),
         cmocka_unit_test(test_row_velocity_and_noise_give_the_data_back),
         cmocka_unit_test(test_row_known_frames_are_clean_and_weigh_nothing),
+        cmocka_unit_test(test_row_known_frames_may_have_noise_of_their_own),
         cmocka_unit_test(test_row_planes_say_where_a_token_stands),
         cmocka_unit_test(test_row_packs_until_it_is_full),
         cmocka_unit_test(test_row_error_is_the_mean_over_what_weighs),
