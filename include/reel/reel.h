@@ -594,7 +594,8 @@ typedef struct reel_evaluate_options {
     const char *const *drift;
     int n_drift;
     const char *scratch;  /* where a folder for temporary clips may be made; NULL: /tmp */
-    const char *clips;    /* folder to keep the clips of tasks in; NULL: they are removed */
+    const char *clips;    /* folder to keep the clips of judge, physics and tasks in, and
+                             judge.json, what was asked and what was seen; NULL: they are not kept */
     int64_t drift_clips;  /* of tasks: long videos made from prompts; 0: none */
     double drift_seconds; /* of each of them, at least 10 */
     reel_evaluate_progress *progress; /* may be NULL */

@@ -48,11 +48,11 @@ typedef struct reel_eval_options {
     double fps;
     int64_t text_length; /* as of eval/model.h */
     /* Of tasks. */
-    const char *isa;      /* the table's name, for recipes */
-    const char *scratch;  /* where folders may be made; NULL: /tmp */
-    const char *clips;    /* folder to keep the clips in; NULL: they are removed */
-    int64_t drift_clips;  /* long videos that are made; 0: none */
-    double drift_s;       /* seconds of each, at least twice REEL_DRIFT_SECONDS */
+    const char *isa;     /* the table's name, for recipes */
+    const char *scratch; /* where folders may be made; NULL: /tmp */
+    const char *clips;   /* folder to keep clips and answers in (eval_keep.c); NULL: none is kept */
+    int64_t drift_clips; /* long videos that are made; 0: none */
+    double drift_s;      /* seconds of each, at least twice REEL_DRIFT_SECONDS */
     reel_eval_tell *tell; /* may be NULL */
     void *context;
 } reel_eval_options;

@@ -22,6 +22,7 @@ typedef struct judged {
     int64_t n[REEL_PROMPTS_JUDGED][N_SCORES];
     int64_t right[N_SIDES][REEL_PROMPTS_JUDGED][N_SCORES];
     bool seeks;                   /* the judge can be asked what has a color */
+    reel_json_out answers;        /* about what was made, where clips are kept */
     int64_t d;                    /* features */
     float *features[N_SIDES + 1]; /* [prompts,d]: of both sides, then of the reference */
 } judged;
@@ -68,8 +69,10 @@ static reel_status look(judged *j, const reel_prompt *p, int side, int64_t i) {
     reel_eval *e = j->e;
     const reel_status status = reel_judge_look(e->judge, side == MADE ? e->made : e->real, answer,
                                                j->features[side] + i * j->d);
-    if (status == REEL_OK) count(j, p, side, answer);
-    return status;
+    if (status != REEL_OK) return status;
+    count(j, p, side, answer);
+    if (side == MADE && e->o->clips) reel_eval_answers_add(&j->answers, "judge", i, p, answer);
+    return REEL_OK;
 }
 
 static reel_status add_prompt(judged *j, int64_t i) {
@@ -83,6 +86,7 @@ static reel_status add_prompt(judged *j, int64_t i) {
         status = reel_prompt_render(e->env, &p, &e->size, (float)e->o->fps, e->real);
     if (status == REEL_OK) status = look(j, &p, MADE, i);
     if (status == REEL_OK) status = look(j, &p, REAL, i);
+    if (status == REEL_OK) status = reel_eval_keep_clip(e, "judge", i, &p);
     return status;
 }
 
@@ -139,6 +143,8 @@ static reel_status measure(judged *j) {
         status = reel_eval_told(e, "judge", i, n);
         if (status == REEL_OK) status = add_prompt(j, i);
     }
+    if (status == REEL_OK && e->o->clips)
+        status = reel_eval_answers_write(e, &j->answers, "judge.json");
     if (status == REEL_OK && e->o->parts & REEL_EVAL_JUDGE) status = report_scores(j);
     if (status == REEL_OK && e->o->parts & REEL_EVAL_FRECHET && n > 1) status = report_distance(j);
     return status;
@@ -148,6 +154,7 @@ reel_status reel_eval_judged(reel_eval *e) {
     const reel_judge_config *c = reel_judge_config_of(e->judge);
     judged j = {.e = e, .seeks = c->n_questions == REEL_QUESTION_ALL, .d = c->features};
     bool room = true;
+    reel_eval_answers_open(e, &j.answers);
     for (int i = 0; i <= N_SIDES; i++) {
         j.features[i] = reel_calloc(e->env, e->o->prompts * j.d, sizeof(float), tag);
         room = room && j.features[i];
@@ -155,5 +162,6 @@ reel_status reel_eval_judged(reel_eval *e) {
     const reel_status status = room ? measure(&j) : REEL_E_NOMEM;
     for (int i = 0; i <= N_SIDES; i++)
         reel_free(e->env, j.features[i]);
+    reel_json_out_deinit(&j.answers);
     return status;
 }

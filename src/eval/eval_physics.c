@@ -34,6 +34,9 @@ static reel_status measure(reel_eval *e, reel_prompt_group group, const char *na
             status = reel_eval_model_generate(e->model, p.text, e->o->seed + (uint64_t)i, e->made);
         if (status == REEL_OK)
             status = reel_prompt_render(e->env, &p, &e->size, (float)e->o->fps, e->real);
+        if (status == REEL_OK)
+            status =
+                reel_eval_keep_clip(e, group == REEL_PROMPTS_FALL ? "falling" : "behind", i, &p);
         if (status == REEL_OK) status = passes(e, group, e->made, point, &passed[0]);
         if (status == REEL_OK) status = passes(e, group, e->real, point, &passed[1]);
         made += passed[0];

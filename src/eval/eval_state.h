@@ -2,6 +2,7 @@
 #ifndef REEL_EVAL_EVAL_STATE_H
 #define REEL_EVAL_EVAL_STATE_H
 
+#include "base/json_out.h"
 #include "eval/eval.h"
 #include "eval/model.h"
 #include "eval/prompts.h"
@@ -40,5 +41,20 @@ REEL_MUST_USE reel_status reel_eval_add(reel_eval *e, const char *section, const
 REEL_MUST_USE reel_status reel_eval_add_share(reel_eval *e, const char *section, const char *group,
                                               const char *name, int64_t right, int64_t right_real,
                                               int64_t n);
+
+/* eval_keep.c: where clips are kept (reel_eval_options.clips), e->made, what prompt i of a part
+ * became, as CLIPS/0012-part.mkv with the prompt inside; else nothing happens. */
+REEL_MUST_USE reel_status reel_eval_keep_clip(reel_eval *e, const char *part, int64_t i,
+                                              const reel_prompt *prompt);
+
+/* A list of what a judge answered: of every prompt the clip's name, the text, and what was wrong.
+ * The caller deinits out. */
+void reel_eval_answers_open(reel_eval *e, reel_json_out *out);
+/* answer [REEL_QUESTION_COUNT] */
+void reel_eval_answers_add(reel_json_out *out, const char *part, int64_t i,
+                           const reel_prompt *prompt, const int32_t *answer);
+/* Ends the list and writes it as CLIPS/name. */
+REEL_MUST_USE reel_status reel_eval_answers_write(reel_eval *e, reel_json_out *out,
+                                                  const char *name);
 
 #endif

@@ -56,6 +56,20 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     expect 1 "$REEL" eval --model "$work/dit/model" $small --only judge
     err_has "name the folder of one"
 
+    # What was judged and followed is kept on request, and what was wrong with it.
+    expect 0 "$REEL" eval $model --only judge,physics --clips "$work/judged"
+    for name in 0000-judge 0005-judge 0000-falling 0007-behind; do
+        [ -s "$work/judged/$name.mkv" ] || complain "$name was not kept"
+    done
+    [ "$(grep -o '"clip":' "$work/judged/judge.json" | wc -l)" = 6 ] ||
+        complain "judge.json is not about 6 clips"
+    grep -q '"asked":"' "$work/judged/judge.json" || complain "a model of two steps got nothing wrong"
+    ! grep -qE '"asked":"([^"]*)","seen":"\1"' "$work/judged/judge.json" ||
+        complain "what is right was called wrong"
+    prompt=$(sed 's/.*"0001-judge.mkv","group":"[^"]*","prompt":"\([^"]\{30\}\).*/\1/' "$work/judged/judge.json")
+    expect 0 "$REEL" info "$work/judged/0001-judge.mkv"
+    out_has "$prompt"
+
     # The tasks of the canvas; without a judge, what needs none. Clips are kept on request.
     small="--size 32x32 --frames 17 --prompts 1 --steps 1 --fps 2"
     tasks="--model $work/dit/model $small --only tasks --drift-seconds 10 --drift-clips 1"

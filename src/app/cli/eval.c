@@ -98,7 +98,8 @@ static const reel_option options[] = {
      .kind = REEL_OPTION_LIST},
     {.name = "clips",
      .value = "DIR",
-     .help = "keep what tasks are given and what they make there",
+     .help = "keep what judge, physics and tasks are of there, with judge.json: what was asked and "
+             "seen",
      .offset = offsetof(eval_options, clips),
      .kind = REEL_OPTION_TEXT},
     {.name = "drift-clips",
