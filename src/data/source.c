@@ -15,6 +15,9 @@ _Static_assert((int)REEL_SOURCE_TRAIN == (int)REEL_SPLIT_TRAIN &&
                    (int)REEL_SOURCE_HELDOUT_PAIRS == (int)REEL_SPLIT_HELDOUT_PAIRS &&
                    (int)REEL_SOURCE_CAPTION_BYTES >= (int)REEL_CAPTION_BYTES,
                "data/source.h repeats world's values");
+_Static_assert((int)REEL_KIND_COUNT < REEL_SOURCE_LABELS &&
+                   (int)REEL_COLOR_COUNT < REEL_SOURCE_LABELS,
+               "labels fit into four bits");
 
 reel_status reel_world_source_set_drills(reel_env *env, double drills, const char *names,
                                          reel_world_source *source) {
@@ -141,8 +144,15 @@ static reel_status objects(reel_env *env, void *context, int64_t index, const re
         .frames = (int)wanted->frames, .size = (int)wanted->size, .layers = (int)wanted->layers};
     reel_scene scene;
     const reel_status status = scene_of(env, world, index, size, &scene);
-    if (status == REEL_OK) reel_scene_cells(&scene, &view, &cells, out);
-    return status;
+    if (status != REEL_OK) return status;
+    reel_scene_cells(&scene, &view, &cells, out);
+    const int64_t n = wanted->layers * (size->height / wanted->size) * (size->width / wanted->size);
+    for (int64_t i = 0; i < n; i++) {
+        if (!out[i]) continue;
+        const reel_scene_object *o = &scene.object[out[i] - 1];
+        out[i] = (uint8_t)((1 + (int)o->kind) << 4 | (1 + (int)o->color));
+    }
+    return REEL_OK;
 }
 
 /* A group has one size, so that a plan serves all of it. */

@@ -70,6 +70,10 @@ typedef struct reel_source_group {
     char name[REEL_SOURCE_NAME_BYTES]; /* of that file, without folder and extension */
 } reel_source_group;
 
+/* What a cell shows: 0 nothing of note, else two labels in one byte, the thing's kind in the upper
+ * four bits and its color in the lower, each from 1 on. */
+enum { REEL_SOURCE_LABELS = 16 /* of either at most, 0 among them */ };
+
 /* Cells of a clip: boxes of `frames` frames (but the first frame is a layer of its own) by `size`
  * pixels squared; `layers` of them from the beginning on. */
 typedef struct reel_source_cells {
@@ -87,8 +91,8 @@ typedef struct reel_source {
     /* As reel_world_source_caption; "" when the clip has none. */
     reel_status (*caption)(reel_env *env, void *context, int64_t index, const reel_bucket *size,
                            bool chinese, uint64_t variant, char *text);
-    /* Where the objects of clip `index` are: out u8 [layers,h,w], 1 for the cells that an object
-     * may touch. NULL: nobody knows. Any thread. */
+    /* Where the objects of clip `index` are: out u8 [layers,h,w], labels of those that may touch a
+     * cell. NULL: nobody knows. Any thread. */
     reel_status (*objects)(reel_env *env, void *context, int64_t index, const reel_bucket *size,
                            const reel_source_cells *cells, uint8_t *out);
     /* Which of n buckets clip `index` has, alone and as a member of group `group` (-1: alone). */

@@ -67,12 +67,43 @@ static int lessons(reel_env *env, double drills, unsigned on) {
 static void test_source_drills_are_told_in_full(void **state) {
     (void)state;
     reel_env *env = op_test_env(1);
-    const unsigned ways = REEL_DRILL_ALL & ~(unsigned)REEL_DRILL_PAIR;
+    const unsigned ways =
+        REEL_DRILL_ALL & ~(unsigned)(REEL_DRILL_PAIR | REEL_DRILL_FALL | REEL_DRILL_BEHIND);
     const int none = lessons(env, 0, ways);
     assert_in_range(none, 0, N_CLIPS / 10); /* some happen to be */
     assert_int_equal(lessons(env, 1, ways), N_CLIPS);
     assert_in_range(lessons(env, 0.5, ways), N_CLIPS * 4 / 10, N_CLIPS * 6 / 10);
     assert_int_equal(lessons(env, 1, REEL_DRILL_PAIR), N_CLIPS);
+    reel_env_free(&env);
+}
+
+/* Every cell that shows something has the kind and the color of an object of the scene. */
+static void test_source_objects_are_labelled(void **state) {
+    (void)state;
+    enum { SIDE = 16 };
+    reel_env *env = op_test_env(1);
+    const reel_world_source world = {.seed = 5, .split = REEL_SOURCE_TRAIN, .fps = 8};
+    const reel_source source = reel_source_of_world(&world);
+    const reel_source_cells cells = {.frames = 4, .size = SIDE, .layers = 1};
+    int shown = 0, second = 0;
+    for (int64_t i = 0; i < N_CLIPS; i++) {
+        uint8_t out[64 * 64];
+        reel_attributes a;
+        assert_true(size.height * size.width / SIDE / SIDE <= (int64_t)sizeof out);
+        assert_int_equal(source.objects(env, source.context, i, &size, &cells, out), REEL_OK);
+        assert_int_equal(reel_world_source_truth(env, &world, i, &size, &a), REEL_OK);
+        for (int64_t k = 0; k < size.height / SIDE * (size.width / SIDE); k++) {
+            int at = 0;
+            if (!out[k]) continue;
+            while (at < a.n_objects && (1 + a.object[at][REEL_ATTRIBUTE_KIND] != out[k] >> 4 ||
+                                        1 + a.object[at][REEL_ATTRIBUTE_COLOR] != (out[k] & 15)))
+                at++;
+            assert_true(at < a.n_objects);
+            shown++;
+            second += at == 1;
+        }
+    }
+    assert_true(shown > second && second > 0);
     reel_env_free(&env);
 }
 
@@ -96,6 +127,7 @@ static void test_source_other_clips_stay_what_they_are(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_source_drills_are_told_in_full),
+        cmocka_unit_test(test_source_objects_are_labelled),
         cmocka_unit_test(test_source_other_clips_stay_what_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,7 +81,8 @@ static reel_status place_objects(reel_dit_trainer *r, reel_row *row, int64_t k) 
     const reel_source_cells cells = {
         .frames = e.factor_t, .size = e.factor_s * row->patch, .layers = c->f};
     const reel_source *s = &r->material.train;
-    if (!s->objects || row->object_weight == 1 || row->clip[k].gap) return REEL_OK;
+    const bool wanted = row->object_weight != 1 || r->recipe->dit.layout > 0;
+    if (!s->objects || !wanted || row->clip[k].gap) return REEL_OK;
     return s->objects(r->env, s->context, c->index, c->size, &cells, reel_row_objects(row, k));
 }
 

@@ -33,7 +33,8 @@ reel_var reel_dit_record_said(const reel_dit_rows *p, reel_nn *nn) {
     return said;
 }
 
-static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn, reel_var text) {
+/* middle: becomes what half of the blocks leave; NULL: nobody asks. */
+static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn, reel_var text, reel_var *middle) {
     const reel_dit_trainer *r = p->trainer;
     const reel_row *row = &p->row;
     reel_tape *t = nn->tape;
@@ -46,7 +47,8 @@ static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn, reel_var text) 
         .offsets = reel_tape_input(t, REEL_I32, REEL_SHAPE(row->N + 2), "offsets", row->offsets),
         .text_offsets =
             reel_tape_input(t, REEL_I32, REEL_SHAPE(row->N + 2), "text offsets", row->text_offsets),
-        .n_texts = row->N};
+        .n_texts = row->N,
+        .middle = middle};
     const reel_var tokens =
         reel_tape_input(t, REEL_F32, REEL_SHAPE(1, T, width), "tokens", row->tokens);
     nn->lora_rank = r->recipe->dit.lora;
@@ -59,15 +61,20 @@ static reel_var record_prediction(reel_dit_rows *p, reel_nn *nn, reel_var text) 
 
 static reel_var record_loss(void *context, reel_nn *nn) {
     reel_dit_rows *p = context;
+    const reel_recipe *o = p->trainer->recipe;
+    reel_var middle = 0;
     const reel_var text = record_text(p->trainer, &p->row, nn);
-    return reel_row_loss(nn->tape, &p->row, record_prediction(p, nn, text),
-                         (float)p->trainer->recipe->dit.vlb);
+    const reel_var y = record_prediction(p, nn, text, o->dit.layout > 0 ? &middle : NULL);
+    const reel_var loss = reel_row_loss(nn->tape, &p->row, y, (float)o->dit.vlb);
+    if (!middle) return loss;
+    const reel_var layout = reel_row_layout_loss(nn, &p->row, middle); /* its layer is not saved */
+    return reel_combine(nn->tape, loss, 1, layout, (float)o->dit.layout);
 }
 
 static reel_var record_look(void *context, reel_nn *nn) {
     reel_dit_rows *p = context;
     p->said = reel_dit_record_said(p, nn);
-    p->prediction = record_prediction(p, nn, p->said);
+    p->prediction = record_prediction(p, nn, p->said, NULL);
     return p->prediction;
 }
 
@@ -150,6 +157,10 @@ static reel_status find_parts(reel_dit_trainer *r) {
         return reel_fail(r->env, REEL_E_ARG,
                          "dit.balance_text needs dit.init, the folder of a trained model, and that "
                          "all of it is trained (dit.lora 0)");
+    if (o->dit.layout > 0 && o->dit.lora > 0)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "dit.layout asks all blocks, and low-rank paths alone are trained "
+                         "(dit.lora): leave one of them at 0");
     if (o->dit.lora > 0 && !o->dit.init[0])
         return reel_fail(r->env, REEL_E_ARG,
                          "dit.lora needs dit.init, the folder of a trained model");
@@ -319,7 +330,10 @@ reel_status reel_dit_open_learner(reel_dit_trainer *r) {
     reel_learner_options o = reel_recipe_learner(r->recipe);
     if (r->recipe->dit.lora > 0) low_rank_rules(&o);
     reel_status status = reel_learner_new(r->env, r->table, &o, &r->learner);
-    if (status == REEL_OK) status = reel_learner_declare(r->learner, record_look, &r->look);
+    const bool asks = r->recipe->dit.layout > 0; /* all parameters are declared at once */
+    if (status == REEL_OK)
+        status = reel_learner_declare(r->learner, asks ? record_loss : record_look,
+                                      asks ? &r->train : &r->look);
     if (status == REEL_OK && r->folder)
         status = load(r, REEL_COMPONENT_TRANSFORMER, "transformer.");
     if (status == REEL_OK && r->recipe->text.init[0])

@@ -21,6 +21,7 @@ typedef struct toy {
     reel_env *env;
     reel_row row;
     reel_wan_dit_config config;
+    bool layout; /* is all there is to learn */
     float text[N * X * TEXT];
     reel_bf16 data[CLIPS][3 * 4 * 4 * Z];
     reel_var prediction;
@@ -34,7 +35,9 @@ static reel_var record(void *context, reel_nn *nn) {
     reel_tape *t = nn->tape;
     const reel_row *row = &y->row;
     const int64_t width = Z * 4;
+    reel_var middle = 0;
     const reel_wan_dit_input in = {
+        .middle = &middle,
         .positions = reel_tape_input(t, REEL_I32, REEL_SHAPE(T, 3), "positions", row->positions),
         .t = reel_tape_input(t, REEL_F32, REEL_SHAPE(2 * N), "levels", row->level),
         .map = reel_tape_input(t, REEL_I32, REEL_SHAPE(T), "map", row->map),
@@ -46,6 +49,7 @@ static reel_var record(void *context, reel_nn *nn) {
     const reel_var tokens = reel_tape_input(t, REEL_F32, s, "tokens", row->tokens);
     y->prediction = reel_wan_dit_tokens(nn, &y->config, tokens, &in);
     reel_tape_keep(t, y->prediction);
+    if (y->layout) return reel_row_layout_loss(nn, row, middle);
     return reel_row_loss(t, row, y->prediction, 1e-3f);
 }
 
@@ -60,6 +64,9 @@ static void fill(toy *y, int step) {
                                        .data = y->data[reel_rng_below(5, 1, at, CLIPS)]};
         reel_row_add(&y->row, &clip, 0.02 + 0.96 * (double)reel_rng_uniform(5, 2, at), clip.f == 3,
                      at * 4096);
+        if (y->layout && i != 1) /* of one clip nobody knows */
+            for (int64_t k = 0; k < clip.f * 4; k++)
+                reel_row_objects(&y->row, i)[k] = k % 2 ? 0x35 : 0; /* on the right */
     }
     reel_row_fill(&y->row, 5);
 }
@@ -119,10 +126,27 @@ static void train(toy *y, int steps, double *first, double *last) {
 static void expect_learning(reel_objective objective, double share) {
     static toy y;
     double first, last;
+    y.layout = false;
     open_toy(&y, objective, CLIPS);
     train(&y, STEPS, &first, &last);
     close_toy(&y);
     if (!(last < share * first)) fail_msg("from %g to %g", first, last);
+}
+
+/* What stands where follows from the place alone. At first all labels are as likely. */
+static void test_objective_layout_is_learned_half_way(void **state) {
+    (void)state;
+    static toy y;
+    double first, last;
+    reel_step_result r;
+    y.layout = true;
+    open_toy(&y, REEL_OBJECTIVE_FLOW, CLIPS);
+    fill(&y, 0);
+    assert_int_equal(reel_program_step(y.program, 0, NULL, &r), REEL_OK);
+    assert_true(fabs(r.loss - log(REEL_SOURCE_LABELS)) < 1e-5);
+    train(&y, STEPS, &first, &last);
+    close_toy(&y);
+    if (!(last < 0.1 * first)) fail_msg("from %g to %g", first, last);
 }
 
 static void test_objective_flow_trains(void **state) {
@@ -220,6 +244,7 @@ static void test_objective_learned_samples_the_data(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_objective_layout_is_learned_half_way),
         cmocka_unit_test(test_objective_flow_trains),
         cmocka_unit_test(test_objective_sample_trains),
         cmocka_unit_test(test_objective_epsilon_trains),

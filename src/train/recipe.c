@@ -113,6 +113,7 @@ static const field fields[] = {
     WHOLE(dit, pooled_text, 0, 1),
     WHOLE(dit, balance_text, 0, 1),
     REAL(dit, object_weight, 0.01, 1000),
+    REAL(dit, layout, 0, 1000),
     REAL(dit, mask_fraction, 0, 1),
     REAL(dit, known_noise, 0, 1),
     REAL(dit, caption_dropout, 0, 1),

@@ -101,8 +101,9 @@ typedef struct reel_recipe {
         int64_t pooled_text;              /* 1: all of a text modulates, too */
         int64_t balance_text;             /* 1: begins with init's text encoder balanced */
         double object_weight;             /* of tokens that show an object, others having 1 */
-        double mask_fraction;             /* of samples some of whose frames are known */
-        double known_noise;               /* level up to which half of them have these noised */
+        double layout;        /* weight of what stands where, as blocks half-way see it */
+        double mask_fraction; /* of samples some of whose frames are known */
+        double known_noise;   /* level up to which half of them have these noised */
         double caption_dropout;
         double chinese_fraction; /* of captions */
         double t_mean, t_std;    /* of the logit-normal t */

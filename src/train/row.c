@@ -49,6 +49,7 @@ reel_status reel_row_init(reel_env *env, const reel_row_options *o, reel_row *ro
                       .target = reel_calloc(env, T * o->z * P, sizeof(float), tag),
                       .weight = reel_calloc(env, T, sizeof(float), tag),
                       .objects = reel_calloc(env, T, 1, tag),
+                      .layout = reel_calloc(env, 2 * T, sizeof(int32_t), tag),
                       .level = reel_calloc(env, 2 * N, sizeof(float), tag),
                       .map = reel_calloc(env, T, sizeof(int32_t), tag),
                       .positions = reel_calloc(env, 3 * T, sizeof(int32_t), tag),
@@ -60,7 +61,7 @@ reel_status reel_row_init(reel_env *env, const reel_row_options *o, reel_row *ro
     if (o->objective == REEL_OBJECTIVE_LEARNED && !init_learned(row)) return REEL_E_NOMEM;
     const void *all[] = {row->clip,     row->tokens,    row->target,  row->weight,       row->level,
                          row->map,      row->positions, row->offsets, row->text_offsets, row->ids,
-                         row->key_mask, row->text_mask, row->objects};
+                         row->key_mask, row->text_mask, row->objects, row->layout};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!all[i]) return REEL_E_NOMEM;
     return REEL_OK;
@@ -70,7 +71,7 @@ void reel_row_deinit(reel_row *row) {
     void *all[] = {row->clip,     row->tokens,    row->target,  row->weight,       row->level,
                    row->map,      row->positions, row->offsets, row->text_offsets, row->ids,
                    row->key_mask, row->text_mask, row->middle,  row->half,         row->shift,
-                   row->least,    row->alphas,    row->objects};
+                   row->least,    row->alphas,    row->objects, row->layout};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) reel_free(row->env, all[i]);
     *row = (reel_row){0};
@@ -126,6 +127,7 @@ void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n) {
 }
 
 uint8_t *reel_row_objects(reel_row *row, int64_t i) {
+    row->clip[i].placed = true;
     return row->objects + row->clip[i].first;
 }
 
@@ -256,6 +258,8 @@ static void fill_clip(void *context, int64_t i, int lane) {
         fill_planes(row, x, y, at, into);
         row->weight[token] = known ? 0 : row->objects[token] ? weight * row->object_weight : weight;
         row->map[token] = (int32_t)(2 * i + known);
+        row->layout[2 * token] = clip->placed ? row->objects[token] / REEL_SOURCE_LABELS : -1;
+        row->layout[2 * token + 1] = clip->placed ? row->objects[token] % REEL_SOURCE_LABELS : -1;
         row->positions[3 * token] = (int32_t)frame;
         row->positions[3 * token + 1] = (int32_t)y;
         row->positions[3 * token + 2] = (int32_t)at;
@@ -270,6 +274,7 @@ static void fill_rest(reel_row *row) {
     memset(row->target + end * width, 0, (size_t)(n * width) * sizeof(float));
     memset(row->weight + end, 0, (size_t)n * sizeof(float));
     memset(row->map + end, 0, (size_t)n * sizeof(int32_t));
+    memset(row->layout + 2 * end, -1, (size_t)(2 * n) * sizeof(int32_t));
     memset(row->positions + 3 * end, 0, (size_t)(3 * n) * sizeof(int32_t));
     for (int64_t i = end; i < row->T && row->alphas; i++) /* anything finite: it weighs nothing */
         row->middle[i] = row->half[i] = row->shift[i] = row->least[i] = 0;

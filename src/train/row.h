@@ -23,7 +23,7 @@
 #define REEL_TRAIN_ROW_H
 
 #include "data/latents.h"
-#include "tape/tape.h"
+#include "nn/module.h"
 
 typedef enum reel_objective {
     REEL_OBJECTIVE_FLOW,
@@ -59,6 +59,7 @@ typedef struct reel_row_clip {
     uint64_t known;          /* bit i: frame i is known */
     reel_row_box region;     /* known, too */
     uint64_t noise;          /* index of its first normal number; a multiple of 4 */
+    bool placed;             /* somebody knows where its objects are */
 } reel_row_clip;
 
 typedef struct reel_row {
@@ -71,7 +72,8 @@ typedef struct reel_row {
     float *tokens;       /* [T,C P]: channels slowest */
     float *target;       /* [T,P z]: channels fastest */
     float *weight;       /* [T]: 0 where nothing is asked, else 1; of sample 1 / t^2 */
-    uint8_t *objects;    /* [T]: not 0: weighs object_weight times as much */
+    uint8_t *objects; /* [T]: labels (data/source.h); not 0: weighs object_weight times as much */
+    int32_t *layout;  /* [T,2]: both labels; -1: nobody knows */
     float object_weight;
     float mean_weight;     /* of those that are asked; 0 when there are none */
     float *middle, *half;  /* [T]: of learned, log variance = middle + half v */
@@ -118,7 +120,8 @@ void reel_row_set_known_noise(reel_row *row, int64_t i, double t);
 void reel_row_set_gap(reel_row *row, int64_t i, int64_t gap);
 /* The text of clip i: n ids, cut to X. */
 void reel_row_set_text(reel_row *row, int64_t i, const int32_t *id, int64_t n);
-/* The tokens of clip i to be told where its objects are: [f,h,w], as reel_row.objects. */
+/* The tokens of clip i, whose objects somebody knows: to be told where they are, [f,h,w], as
+ * reel_row.objects. */
 uint8_t *reel_row_objects(reel_row *row, int64_t i);
 /* Computes everything from the clips, over the threads of env. Noise: normal numbers of (seed,
  * stream "row noise", the clip's own indices). */
@@ -128,6 +131,12 @@ void reel_row_fill(reel_row *row, uint64_t seed);
  * each position one after the other): the mean over what is asked of weight (y - target)^2, and for
  * learned vlb * REEL_ROW_TIMESTEPS times the variational bound of the clips' timesteps. */
 reel_var reel_row_loss(reel_tape *tape, const reel_row *row, reel_var y, float vlb);
+
+/* What the renderer knows and pictures only imply, asked of blocks half-way: a transformer that
+ * finds out early what stands where learns faster (REPA, Yu et al. 2024, whose teacher is a vision
+ * model). Records a layer of its own, "layout", on h [1,T,C], and the cross entropy of both labels
+ * of every token, over the clips of which somebody knows them. */
+reel_var reel_row_layout_loss(reel_nn *nn, const reel_row *row, reel_var h);
 
 /* The mean over the tokens of clip i that are asked of weight (prediction - target)^2; prediction
  * as y above. */

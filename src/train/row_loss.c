@@ -3,6 +3,7 @@
 #include "ops/gaussian.h"
 #include "ops/layout.h"
 #include "ops/loss.h"
+#include "ops/norm.h"
 #include "train/row.h"
 
 /* A number for each token: [1,T,1] */
@@ -22,6 +23,21 @@ static reel_var bound(reel_tape *t, const reel_row *row, reel_var eps, reel_var 
     const reel_var d = reel_sub(t, eps, target);
     const reel_var s = reel_add(t, reel_mul(t, reel_mul(t, d, d), shift), least);
     return reel_gaussian(t, l, s, weight);
+}
+
+reel_var reel_row_layout_loss(reel_nn *nn, const reel_row *row, reel_var h) {
+    const int64_t T = row->T;
+    reel_nn_linear_options o = reel_nn_linear_default(nn);
+    o.init = (reel_init){REEL_INIT_ZERO, 0};
+    o.out_dtype = REEL_F32;
+    reel_nn_begin(nn, "layout");
+    h = reel_layer_norm(nn->tape, h, 0, 0, 1e-6f, nn->compute);         /* [1,T,C] */
+    h = reel_nn_linear_with(nn, "head", h, 2 * REEL_SOURCE_LABELS, &o); /* [1,T,2 labels] */
+    reel_nn_end(nn);
+    h = reel_reshape(nn->tape, h, REEL_SHAPE(2 * T, REEL_SOURCE_LABELS));
+    const reel_var truth =
+        reel_tape_input(nn->tape, REEL_I32, REEL_SHAPE(2 * T), "layout", row->layout);
+    return reel_cross_entropy(nn->tape, h, truth, -1, 0);
 }
 
 reel_var reel_row_loss(reel_tape *t, const reel_row *row, reel_var y, float vlb) {

@@ -172,6 +172,30 @@ static void test_row_a_gap_lies_behind_the_first_frame(void **state) {
     close_fixture(&f);
 }
 
+/* Both labels of every token, of clips of which somebody said where their objects are. */
+static void test_row_layout_is_told_of_placed_clips(void **state) {
+    (void)state;
+    fixture f;
+    open_fixture(&f, REEL_OBJECTIVE_FLOW);
+    reel_latent_clip two = f.clip;
+    two.f = 2;
+    for (int round = 0; round < 2; round++) {
+        reel_row_clear(&f.row);
+        reel_row_add(&f.row, &f.clip, 0.5, 0, 0);
+        reel_row_add(&f.row, &two, 0.5, 0, 80);
+        if (round == 0) memset(reel_row_objects(&f.row, 1), 0xC7, 3);
+        reel_row_fill(&f.row, 1);
+        for (int token = 0; token < T; token++) {
+            const bool knows = round == 0 && token >= 24 && token < 36;
+            const int kind = knows ? (token < 27 ? 12 : 0) : -1;
+            const int color = knows ? (token < 27 ? 7 : 0) : -1;
+            assert_int_equal(f.row.layout[2 * token], kind);
+            assert_int_equal(f.row.layout[2 * token + 1], color);
+        }
+    }
+    close_fixture(&f);
+}
+
 static void test_row_a_region_is_known_in_every_frame(void **state) {
     (void)state;
     fixture f;
@@ -304,6 +328,7 @@ int main(void) {
         cmocka_unit_test(test_row_flow_mixes_and_points_from_data_to_noise),
         cmocka_unit_test(test_row_sample_weighs_errors_as_those_of_velocities),
         cmocka_unit_test(test_row_objects_weigh_more_until_it_is_cleared),
+        cmocka_unit_test(test_row_layout_is_told_of_placed_clips),
         cmocka_unit_test(test_row_a_gap_lies_behind_the_first_frame),
         cmocka_unit_test(test_row_a_region_is_known_in_every_frame),
         cmocka_unit_test(test_row_velocity_and_noise_give_the_data_back),

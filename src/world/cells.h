@@ -13,8 +13,9 @@ typedef struct reel_cells {
     int layers;       /* that are wanted: 1 to 1 + (F - 1) / frames */
 } reel_cells;
 
-/* out u8 [layers, H / size, W / size]: 1 where the sphere around an object touches the cell, hidden
- * or not; else 0. Any thread. */
+/* out u8 [layers, H / size, W / size]: 1 + the number of the object whose surrounding sphere
+ * touches the cell, of several the nearest to the camera, in a layer of several frames the last;
+ * else 0. Any thread. */
 void reel_scene_cells(const reel_scene *scene, const reel_view *view, const reel_cells *cells,
                       uint8_t *out);
 

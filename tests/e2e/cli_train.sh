@@ -143,12 +143,16 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     err_has "dit.patch_size: got 2 numbers, wanted 3"
     # one that knows texts only token by token is given all of a text at once
     expect 0 "$REEL" train $dit --out "$work/pooled" --set "dit.init=$work/dit/model" --steps 2 \
-        --set dit.pooled_text=1 --set dit.object_weight=2
+        --set dit.pooled_text=1 --set dit.object_weight=2 --set dit.layout=0.2
     grep -q '"pooled_text":true' "$work/pooled/model/transformer/config.json" ||
         complain "the transformer's config does not say that it takes pooled text"
     grep -aq pooled_embedder.linear_2.weight \
         "$work/pooled/model/transformer/diffusion_pytorch_model.safetensors" ||
         complain "the transformer has no layers for pooled text"
+    ! grep -aq layout "$work/pooled/model/transformer/diffusion_pytorch_model.safetensors" ||
+        complain "the layer that is asked for the layout was saved"
+    expect 1 "$REEL" train $dit --out "$work/x" --set "dit.init=$work/dit/model" --set dit.lora=2 --set dit.layout=1
+    err_has "dit.layout asks all blocks"
     expect 0 "$REEL" generate --model "$work/pooled/model" -p "a red ball" --steps 2 -o "$work/pooled.mkv"
     expect 0 "$REEL" train $dit --out "$work/lora" --set "dit.init=$work/dit/model" --set dit.lora=2
     for part in transformer/diffusion_pytorch_model text_encoder/model; do

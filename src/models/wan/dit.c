@@ -326,6 +326,7 @@ reel_var reel_wan_dit_tokens(reel_nn *nn, const reel_wan_dit_config *config, ree
         reel_nn_begin(nn, "blocks.%d", (int)i);
         h = block(nn, &x, h); /* [B,T,C] */
         reel_nn_end(nn);
+        if (input->middle && i == (config->num_layers - 1) / 2) *input->middle = h;
     }
     modulation(nn, temb, 2, m);               /* shift, scale: [R,C] */
     h = norm_modulate(nn, &x, h, m[0], m[1]); /* [B,T,C] */

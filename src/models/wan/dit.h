@@ -69,6 +69,7 @@ typedef struct reel_wan_dit_input {
     reel_var offsets;   /* i32 [n+1]: packed clips; then B is 1. 0: every row is one clip */
     reel_var text_offsets; /* i32 [n+1]: each packed clip's rows of text; goes with offsets */
     int64_t n_texts;       /* texts of equal length in the rows of text; 0: B. For pooled_text */
+    reel_var *middle;      /* if not NULL: becomes what half of the blocks leave, [B,T,C] f32 */
 } reel_wan_dit_input;
 
 /* position[3 * i]: frame, row and column of token i of a clip of f x h x w tokens. */
