@@ -303,6 +303,14 @@ static reel_solver_type solver_of(const char *word) {
     return REEL_SOLVER_DEFAULT;
 }
 
+/* What clips show needs no words: guidance away from them is one more way to leave them. */
+static double guidance_of(const reel_generate_request *r, const reel_usual *d) {
+    const bool goes_on = r->clip[0] && (r->task == REEL_TASK_EXTEND ||
+                                        r->task == REEL_TASK_CONNECT || r->task == REEL_TASK_LOOP);
+    if (r->cfg_scale >= 0) return r->cfg_scale;
+    return goes_on && d->cfg_scale_clips > 0 ? d->cfg_scale_clips : d->cfg_scale;
+}
+
 static reel_status set_sampler(reel_env *env, const reel_folder *folder,
                                const reel_generate_request *r, const reel_usual *d,
                                reel_settings *s) {
@@ -327,7 +335,7 @@ static reel_status set_sampler(reel_env *env, const reel_folder *folder,
         s->sampler.solver_type = solver_of(c->solver_type);
         s->sampler.final_sigma_zero = c->final_sigma_zero;
     }
-    s->guidance = (reel_guidance){.scale = r->cfg_scale >= 0 ? r->cfg_scale : d->cfg_scale,
+    s->guidance = (reel_guidance){.scale = guidance_of(r, d),
                                   .rescale = r->cfg_rescale,
                                   .from = r->cfg_from,
                                   .to = r->cfg_to >= 0  ? r->cfg_to

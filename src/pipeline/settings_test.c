@@ -245,6 +245,27 @@ static void test_settings_out_of_range_name_the_field(void **state) {
     close_rig(&r);
 }
 
+static void test_settings_guide_less_where_clips_are_gone_on_from(void **state) {
+    (void)state;
+    static const struct {
+        reel_task_kind task;
+        const char *clip;
+        double said, guidance;
+    } each[] = {{REEL_TASK_EXTEND, "a.mkv", -1, 2}, {REEL_TASK_CONNECT, "a.mkv", -1, 2},
+                {REEL_TASK_LOOP, "a.mkv", -1, 2},   {REEL_TASK_LOOP, NULL, -1, 4},
+                {REEL_TASK_GENERATE, NULL, -1, 4},  {REEL_TASK_ANIMATE, NULL, -1, 4},
+                {REEL_TASK_EDIT, "a.mkv", -1, 4},   {REEL_TASK_EXTEND, "a.mkv", 6, 6}};
+    rig r;
+    open_rig(&r, "wan-tiny", "{\"cfg_scale\": 4, \"cfg_scale_clips\": 2}");
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        r.request.task = each[i].task;
+        r.request.clip[0] = each[i].clip;
+        r.request.cfg_scale = each[i].said;
+        assert_true(resolve(&r)->guidance.scale == each[i].guidance);
+    }
+    close_rig(&r);
+}
+
 static void test_settings_of_a_folder_that_are_nonsense_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -271,6 +292,7 @@ int main(void) {
         cmocka_unit_test(test_settings_sizes_of_the_second_generation_are_multiples_of_32),
         cmocka_unit_test(test_settings_seconds_and_rates_become_frames),
         cmocka_unit_test(test_settings_out_of_range_name_the_field),
+        cmocka_unit_test(test_settings_guide_less_where_clips_are_gone_on_from),
         cmocka_unit_test(test_settings_of_a_folder_that_are_nonsense_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

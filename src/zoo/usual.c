@@ -20,6 +20,7 @@ static const struct key {
     {"steps", WHOLE, offsetof(reel_usual, steps), 1, 1000},
     {"fps", REAL, offsetof(reel_usual, fps), 1, 1000},
     {"cfg_scale", REAL, offsetof(reel_usual, cfg_scale), 0, 100},
+    {"cfg_scale_clips", REAL, offsetof(reel_usual, cfg_scale_clips), 0, 100},
     {"cfg_to", REAL, offsetof(reel_usual, cfg_to), 0, 1},
     {"flow_shift", REAL, offsetof(reel_usual, flow_shift), 0.01, 100},
     {"text_length", WHOLE, offsetof(reel_usual, text_length), 1, 512},

@@ -13,14 +13,15 @@ typedef struct reel_usual {
     int64_t width, height, frames; /* of a clip; pixels, frames */
     double fps;
     int64_t steps;
-    double cfg_scale;     /* guidance; 1: none */
-    double cfg_to;        /* the share of the steps that is guided ends here; 0: 1 */
-    double flow_shift;    /* of the noise levels; 0: as the scheduler says */
-    int64_t text_length;  /* rows of text the transformer sees */
-    double deblock;       /* of pictures (pipeline/deblock.h), in [0,1]; 0: none */
-    int64_t anchor;       /* of windows: first frames that every one sees; 0: none */
-    double context_noise; /* of windows: on what they see of the one before, in [0,1] */
-    bool world;           /* trained on reel's world alone: it knows no other words */
+    double cfg_scale;       /* guidance; 1: none */
+    double cfg_scale_clips; /* where clips are gone on from (extend, connect, loop); 0: the same */
+    double cfg_to;          /* the share of the steps that is guided ends here; 0: 1 */
+    double flow_shift;      /* of the noise levels; 0: as the scheduler says */
+    int64_t text_length;    /* rows of text the transformer sees */
+    double deblock;         /* of pictures (pipeline/deblock.h), in [0,1]; 0: none */
+    int64_t anchor;         /* of windows: first frames that every one sees; 0: none */
+    double context_noise;   /* of windows: on what they see of the one before, in [0,1] */
+    bool world;             /* trained on reel's world alone: it knows no other words */
 } reel_usual;
 
 /* Reads what folder's index says over what *usual holds; a folder without index, or without the

@@ -65,6 +65,7 @@ static void test_usual_comes_back_as_it_was_written(void **state) {
                               .fps = 7.5,
                               .steps = 12,
                               .cfg_scale = 5.5,
+                              .cfg_scale_clips = 2,
                               .cfg_to = 0.5,
                               .flow_shift = 8,
                               .text_length = 80,
@@ -105,6 +106,7 @@ static void test_usual_refuses_other_keys_and_values(void **state) {
         {"{\"context_noise\":-0.1}", "context_noise"},
         {"{\"cfg_scale\":\"5\"}", "cfg_scale"},
         {"{\"cfg_to\":1.5}", "cfg_to"},
+        {"{\"cfg_scale_clips\":101}", "cfg_scale_clips"},
         {"{\"text_length\":513}", "text_length"},
         {"[1]", "_reel"},
     };
