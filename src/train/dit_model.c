@@ -161,6 +161,10 @@ static reel_status find_parts(reel_dit_trainer *r) {
         return reel_fail(r->env, REEL_E_ARG,
                          "dit.layout asks all blocks, and low-rank paths alone are trained "
                          "(dit.lora): leave one of them at 0");
+    if (o->dit.blend[0] && o->dit.lora > 0)
+        return reel_fail(r->env, REEL_E_ARG,
+                         "dit.blend is about all weights, and low-rank paths alone are trained "
+                         "(dit.lora): use the adapter at a scale instead");
     if (o->dit.lora > 0 && !o->dit.init[0])
         return reel_fail(r->env, REEL_E_ARG,
                          "dit.lora needs dit.init, the folder of a trained model");
@@ -252,7 +256,11 @@ reel_status reel_dit_open_models(reel_dit_trainer *r) {
     r->buckets = reel_calloc(r->env, r->text_length * r->text_length, sizeof *r->buckets, tag);
     if (!r->buckets) return REEL_E_NOMEM;
     reel_t5_buckets(&r->t5, r->text_length, r->buckets);
-    status = reel_wan_dit_config_check(r->env, &r->dit);
+    reel_component_config blended; /* one that is not there is missed now, not hours later */
+    if (r->recipe->dit.blend[0])
+        status = reel_read_part_config(r->env, r->recipe->dit.blend, REEL_COMPONENT_TRANSFORMER,
+                                       &blended);
+    if (status == REEL_OK) status = reel_wan_dit_config_check(r->env, &r->dit);
     return status == REEL_OK ? reel_t5_config_check(r->env, &r->t5) : status;
 }
 
@@ -412,6 +420,9 @@ reel_status reel_dit_save(void *context, bool at_end) {
         reel_learner_export(r->learner, "transformer.", true, REEL_BF16, &transformer);
     if (status == REEL_OK)
         status = reel_learner_export(r->learner, "text_encoder.", true, REEL_BF16, &text);
+    if (status == REEL_OK && r->recipe->dit.blend[0])
+        status = reel_blend_part(r->env, r->recipe->dit.blend, REEL_COMPONENT_TRANSFORMER,
+                                 r->recipe->dit.blend_share, transformer);
     if (status == REEL_OK) status = save_model(r, transformer, text);
     if (status == REEL_OK && r->recipe->dit.lora > 0) {
         char path[REEL_DIT_PATH_BYTES];

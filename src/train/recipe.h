@@ -92,18 +92,20 @@ typedef struct reel_recipe {
         char decoder[REEL_RECIPE_TEXT]; /* folder whose vae/ is saved with the model; "": dit.vae */
         char tokenizer[REEL_RECIPE_TEXT]; /* the tokenizer's file */
         char init[REEL_RECIPE_TEXT];      /* folder of a model to go on from; "": none */
-        int64_t lora;                     /* rank; 0: full training */
-        int64_t row_tokens;               /* tokens of a packed row */
-        int64_t row_clips;                /* most clips of a row */
-        double short_fraction;            /* of samples that are cut to their first frames */
-        double image_fraction;            /* of samples that are their first frame alone */
-        int64_t planes;                   /* 1: tokens are shown where they stand */
-        int64_t pooled_text;              /* 1: all of a text modulates, too */
-        int64_t balance_text;             /* 1: begins with init's text encoder balanced */
-        double object_weight;             /* of tokens that show an object, others having 1 */
-        double layout;        /* weight of what stands where, as blocks half-way see it */
-        double mask_fraction; /* of samples some of whose frames are known */
-        double known_noise;   /* level up to which half of them have these noised */
+        char blend[REEL_RECIPE_TEXT]; /* folder whose transformer is blended into what is saved */
+        double blend_share;           /* of the mean that is its own */
+        int64_t lora;                 /* rank; 0: full training */
+        int64_t row_tokens;           /* tokens of a packed row */
+        int64_t row_clips;            /* most clips of a row */
+        double short_fraction;        /* of samples that are cut to their first frames */
+        double image_fraction;        /* of samples that are their first frame alone */
+        int64_t planes;               /* 1: tokens are shown where they stand */
+        int64_t pooled_text;          /* 1: all of a text modulates, too */
+        int64_t balance_text;         /* 1: begins with init's text encoder balanced */
+        double object_weight;         /* of tokens that show an object, others having 1 */
+        double layout;                /* weight of what stands where, as blocks half-way see it */
+        double mask_fraction;         /* of samples some of whose frames are known */
+        double known_noise;           /* level up to which half of them have these noised */
         double caption_dropout;
         double chinese_fraction; /* of captions */
         double t_mean, t_std;    /* of the logit-normal t */

@@ -233,19 +233,50 @@ reel_status reel_load_component(const reel_component *part, const char *path, co
     return status;
 }
 
+static reel_status open_part(reel_env *env, const char *folder, reel_component_kind kind,
+                             reel_weights_as weights, reel_component **part) {
+    char path[PATH_BYTES];
+    reel_component_config read;
+    reel_status status = reel_read_part_config(env, folder, kind, &read);
+    snprintf(path, sizeof path, "%s/%s/%s", folder, reel_component_name(kind), weights_name(kind));
+    return status == REEL_OK ? reel_component_open(env, &read, path, weights, part) : status;
+}
+
 reel_status reel_load_part(reel_env *env, const char *folder, reel_component_kind kind,
                            const char *prefix, reel_learner *learner,
                            reel_component_config *config) {
-    char path[PATH_BYTES];
-    reel_component_config read;
     reel_component *part;
-    reel_status status = reel_read_part_config(env, folder, kind, &read);
-    snprintf(path, sizeof path, "%s/%s/%s", folder, reel_component_name(kind), weights_name(kind));
-    if (status == REEL_OK)
-        status = reel_component_open(env, &read, path, REEL_WEIGHTS_STORED, &part);
+    reel_status status = open_part(env, folder, kind, REEL_WEIGHTS_STORED, &part);
     if (status != REEL_OK) return status;
-    status = reel_load_component(part, path, prefix, learner);
+    status = reel_load_component(part, folder, prefix, learner);
     if (status == REEL_OK && config) *config = part->config;
+    reel_component_close(&part);
+    return status;
+}
+
+static reel_status blend(reel_env *env, const char *folder, double share, const reel_param *theirs,
+                         reel_param *p) {
+    if (!theirs || theirs->dtype != REEL_F32)
+        return reel_fail(env, REEL_E_FORMAT, "%s: has no weights %s to blend with", folder,
+                         p->name);
+    if (!reel_shape_equal(&theirs->shape, &p->shape))
+        return reel_fail(env, REEL_E_SHAPE, "%s: its %s has another shape", folder, p->name);
+    const float *from = theirs->data, s = (float)share;
+    reel_bf16 *to = p->data;
+    for (int64_t i = 0; i < reel_shape_count(&p->shape); i++)
+        to[i] = reel_f32_to_bf16((1 - s) * reel_bf16_to_f32(to[i]) + s * from[i]);
+    return REEL_OK;
+}
+
+reel_status reel_blend_part(reel_env *env, const char *folder, reel_component_kind kind,
+                            double share, reel_params *params) {
+    reel_component *part;
+    reel_status status = open_part(env, folder, kind, REEL_WEIGHTS_F32, &part);
+    if (status != REEL_OK) return status;
+    for (int i = 0; i < reel_params_count(params) && status == REEL_OK; i++) {
+        reel_param *p = reel_params_at(params, i);
+        status = blend(env, folder, share, reel_params_find(part->params, p->name), p);
+    }
     reel_component_close(&part);
     return status;
 }

@@ -55,4 +55,12 @@ REEL_MUST_USE reel_status reel_load_part(reel_env *env, const char *folder,
                                          reel_component_kind kind, const char *prefix,
                                          reel_learner *learner, reel_component_config *config);
 
+/* Makes a store of bf16 weights the mean of themselves and of those a folder's part has, number by
+ * number, share of it theirs: w = (1 - share) w + share theirs. Weights that one run has left
+ * another with are often better half-way than at either end (WiSE-FT, Wortsman et al. 2022).
+ * REEL_E_FORMAT or REEL_E_SHAPE, naming what does not fit; then some are changed. */
+REEL_MUST_USE reel_status reel_blend_part(reel_env *env, const char *folder,
+                                          reel_component_kind kind, double share,
+                                          reel_params *params);
+
 #endif

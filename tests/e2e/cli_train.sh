@@ -154,6 +154,19 @@ if "$REEL" train tokenizer $recipe --out "$work/tokenizer" 2>"$work/err"; then
     expect 1 "$REEL" train $dit --out "$work/x" --set "dit.init=$work/dit/model" --set dit.lora=2 --set dit.layout=1
     err_has "dit.layout asks all blocks"
     expect 0 "$REEL" generate --model "$work/pooled/model" -p "a red ball" --steps 2 -o "$work/pooled.mkv"
+    # what is saved may be a mean with another model's weights: at a share of 1 it is that model
+    expect 0 "$REEL" train $dit --out "$work/blend" --set "dit.init=$work/dit/model" --steps 2 \
+        --set "dit.blend=$work/dit/model" --set dit.blend_share=1
+    weights=model/transformer/diffusion_pytorch_model.safetensors
+    same_tensors "$work/dit/$weights" "$work/blend/$weights"
+    expect 0 "$REEL" train $dit --out "$work/blend" --set "dit.init=$work/dit/model" --steps 3 \
+        --set "dit.blend=$work/dit/model"
+    cmp -s "$work/dit/$weights" "$work/blend/$weights" && complain "a mean is one of its ends"
+    expect 1 "$REEL" train $dit --out "$work/x" --set "dit.blend=$work/nothing"
+    err_has "nothing"
+    expect 1 "$REEL" train $dit --out "$work/x" --set "dit.init=$work/dit/model" --set dit.lora=2 \
+        --set "dit.blend=$work/dit/model"
+    err_has "dit.blend is about all weights"
     expect 0 "$REEL" train $dit --out "$work/lora" --set "dit.init=$work/dit/model" --set dit.lora=2
     for part in transformer/diffusion_pytorch_model text_encoder/model; do
         cmp -s "$work/dit/model/$part.safetensors" "$work/lora/model/$part.safetensors"
