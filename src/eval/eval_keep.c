@@ -17,10 +17,8 @@ static void clip_name(const char *part, int64_t i, char name[64]) {
     snprintf(name, 64, "%04lld-%s.mkv", (long long)i, part);
 }
 
-reel_status reel_eval_keep_clip(reel_eval *e, const char *part, int64_t i, const reel_prompt *p) {
-    char name[64], path[PATH_BYTES];
-    if (!e->o->clips) return REEL_OK;
-    clip_name(part, i, name);
+reel_status reel_eval_write_clip(reel_eval *e, const char *path, const reel_bucket *size,
+                                 const reel_prompt *p, const uint8_t *rgb) {
     reel_json_out recipe;
     const char *text = NULL;
     int64_t bytes;
@@ -28,13 +26,19 @@ reel_status reel_eval_keep_clip(reel_eval *e, const char *part, int64_t i, const
     reel_json_out_object_begin(&recipe);
     reel_json_out_put_string(&recipe, "prompt", p->text);
     reel_json_out_end(&recipe);
-    reel_status status = reel_folder_make(e->env, e->o->clips);
-    if (status == REEL_OK) status = path_of(e, name, path);
-    if (status == REEL_OK) status = reel_json_out_text(&recipe, &text, &bytes);
-    if (status == REEL_OK)
-        status = reel_clip_file_write(e->env, path, &e->size, e->o->fps, text, e->made);
+    reel_status status = reel_json_out_text(&recipe, &text, &bytes);
+    if (status == REEL_OK) status = reel_clip_file_write(e->env, path, size, e->o->fps, text, rgb);
     reel_json_out_deinit(&recipe);
     return status;
+}
+
+reel_status reel_eval_keep_clip(reel_eval *e, const char *part, int64_t i, const reel_prompt *p) {
+    char name[64], path[PATH_BYTES];
+    if (!e->o->clips) return REEL_OK;
+    clip_name(part, i, name);
+    reel_status status = reel_folder_make(e->env, e->o->clips);
+    if (status == REEL_OK) status = path_of(e, name, path);
+    return status == REEL_OK ? reel_eval_write_clip(e, path, &e->size, p, e->made) : status;
 }
 
 /* ---- answers ---- */

@@ -42,7 +42,12 @@ REEL_MUST_USE reel_status reel_eval_add_share(reel_eval *e, const char *section,
                                               const char *name, int64_t right, int64_t right_real,
                                               int64_t n);
 
-/* eval_keep.c: where clips are kept (reel_eval_options.clips), e->made, what prompt i of a part
+/* eval_keep.c: writes rgb u8 [F,H,W,3] of a size to path, with the prompt as its recipe. */
+REEL_MUST_USE reel_status reel_eval_write_clip(reel_eval *e, const char *path,
+                                               const reel_bucket *size, const reel_prompt *prompt,
+                                               const uint8_t *rgb);
+
+/* Where clips are kept (reel_eval_options.clips), e->made, what prompt i of a part
  * became, as CLIPS/0012-part.mkv with the prompt inside; else nothing happens. */
 REEL_MUST_USE reel_status reel_eval_keep_clip(reel_eval *e, const char *part, int64_t i,
                                               const reel_prompt *prompt);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json_out.h"
 #include "eval/drift.h"
 #include "eval/eval_tasks.h"
 
@@ -23,19 +22,8 @@ static reel_status write_real(reel_tasks *t, const reel_prompt *p, int64_t frame
     const reel_bucket size = reel_tasks_size(t, frames);
     uint8_t *rgb = reel_alloc(t->e->env, reel_bucket_bytes(&size), tag);
     if (!rgb) return REEL_E_NOMEM;
-    reel_json_out out;
-    const char *recipe;
-    int64_t bytes;
-    reel_json_out_init(&out, t->e->env);
-    reel_json_out_object_begin(&out);
-    reel_json_out_key(&out, "prompt");
-    reel_json_out_string(&out, p->text);
-    reel_json_out_end(&out);
-    reel_status status = reel_json_out_text(&out, &recipe, &bytes);
-    if (status == REEL_OK) status = reel_tasks_render(t, p, frames, rgb);
-    if (status == REEL_OK)
-        status = reel_clip_file_write(t->e->env, path, &size, t->e->o->fps, recipe, rgb);
-    reel_json_out_deinit(&out);
+    reel_status status = reel_tasks_render(t, p, frames, rgb);
+    if (status == REEL_OK) status = reel_eval_write_clip(t->e, path, &size, p, rgb);
     reel_free(t->e->env, rgb);
     return status;
 }

@@ -77,8 +77,9 @@ static reel_status open_material(reel_dit_trainer *r) {
     if (status != REEL_OK) return status;
     if (o->dit.layout > 0 && !r->material.train.objects)
         return reel_fail(r->env, REEL_E_ARG,
-                         "dit.layout: of clips of one's own nobody knows what stands where; wanted "
-                         "0, or reel's world");
+                         "dit.layout: got %g, but of clips of one's own nobody knows what stands "
+                         "where; wanted 0, or reel's world",
+                         o->dit.layout);
     const int64_t n = r->material.held.n_clips;
     if (n > 0 && n < r->held_clips) r->held_clips = n;
     return REEL_OK;

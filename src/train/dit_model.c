@@ -159,12 +159,15 @@ static reel_status find_parts(reel_dit_trainer *r) {
                          "all of it is trained (dit.lora 0)");
     if (o->dit.layout > 0 && o->dit.lora > 0)
         return reel_fail(r->env, REEL_E_ARG,
-                         "dit.layout asks all blocks, and low-rank paths alone are trained "
-                         "(dit.lora): leave one of them at 0");
+                         "dit.layout asks all blocks, and low-rank paths alone are trained: got "
+                         "%g and dit.lora %lld, wanted one of them 0",
+                         o->dit.layout, (long long)o->dit.lora);
     if (o->dit.blend[0] && o->dit.lora > 0)
-        return reel_fail(r->env, REEL_E_ARG,
-                         "dit.blend is about all weights, and low-rank paths alone are trained "
-                         "(dit.lora): use the adapter at a scale instead");
+        return reel_fail(
+            r->env, REEL_E_ARG,
+            "dit.blend is about all weights, and low-rank paths alone are trained: got "
+            "'%s' and dit.lora %lld, wanted no folder, or dit.lora 0",
+            o->dit.blend, (long long)o->dit.lora);
     if (o->dit.lora > 0 && !o->dit.init[0])
         return reel_fail(r->env, REEL_E_ARG,
                          "dit.lora needs dit.init, the folder of a trained model");

@@ -260,7 +260,8 @@ static reel_status blend(reel_env *env, const char *folder, double share, const 
         return reel_fail(env, REEL_E_FORMAT, "%s: has no weights %s to blend with", folder,
                          p->name);
     if (!reel_shape_equal(&theirs->shape, &p->shape))
-        return reel_fail(env, REEL_E_SHAPE, "%s: its %s has another shape", folder, p->name);
+        return reel_fail(env, REEL_E_SHAPE, "%s: its %s is %s, wanted %s to blend with", folder,
+                         p->name, REEL_SHAPE_STR(&theirs->shape), REEL_SHAPE_STR(&p->shape));
     const float *from = theirs->data, s = (float)share;
     reel_bf16 *to = p->data;
     for (int64_t i = 0; i < reel_shape_count(&p->shape); i++)

@@ -214,18 +214,24 @@ typedef struct slab_job {
     int64_t row_pieces, groups; /* pieces of a frame: of rows, and of blocks */
 } slab_job;
 
+/* The row of the source in a row of the slab; -1: zeros, which stand above, below and, for the
+ * gradient of a stride, between. */
+static int64_t source_row(const slab_job *s, int64_t row) {
+    const conv_job *j = s->j;
+    const int64_t position = s->row * j->step[0] + row - j->pad[0];
+    const bool there =
+        position >= 0 && position % j->dilate[0] == 0 && position / j->dilate[0] < j->in[0];
+    return there ? position / j->dilate[0] : -1;
+}
+
 static void gather_task(void *context, int64_t index, int lane) {
     (void)lane;
     const slab_job *s = context;
     const conv_job *j = s->j;
     const int64_t frame = s->first + index / j->slab_rows, row = index % j->slab_rows;
-    const int64_t position = s->row * j->step[0] + row - j->pad[0];
-    const bool there =
-        position >= 0 && position % j->dilate[0] == 0 && position / j->dilate[0] < j->in[0];
     const int from = frame >= j->n_source[0];
     conv_gather_row(j, &j->source[from], s->b, frame - (from ? j->n_source[0] : 0),
-                    there ? position / j->dilate[0] : -1,
-                    j->slab + index * j->pitch * conv_element_bytes(j->kind));
+                    source_row(s, row), j->slab + index * j->pitch * conv_element_bytes(j->kind));
 }
 
 /* The runs of output frame `frame`. */
@@ -303,20 +309,13 @@ static void run_block_on_tiles(const conv_piece *p, int64_t block) {
     }
 }
 
-/* Whether kernel row kh meets pixels at row r of the slab: above, below and, for the gradient of a
- * stride, between the source's rows the slab holds zeros. */
-static bool meets_pixels(const slab_job *s, int64_t r, int64_t kh) {
-    const conv_job *j = s->j;
-    const int64_t position = (s->row + r) * j->step[0] + kh - j->pad[0];
-    return position >= 0 && position % j->dilate[0] == 0 && position / j->dilate[0] < j->in[0];
-}
-
 /* Runs [part->first, part->n) of row r without those of zeros, which at 16 rows are one in 24. */
 static conv_walk without_zeros(const slab_job *s, int64_t r, const conv_walk *part) {
     conv_walk walk = {.first = part->first > 0};
     walk.n = walk.first;
     for (int i = part->first; i < part->n; i++) {
-        if (!meets_pixels(s, r, part->a[i] / s->j->pitch % s->j->slab_rows)) continue;
+        const int64_t kh = part->a[i] / s->j->pitch % s->j->slab_rows;
+        if (source_row(s, r * s->j->step[0] + kh) < 0) continue;
         walk.a[walk.n] = part->a[i];
         walk.b[walk.n++] = part->b[i];
     }
